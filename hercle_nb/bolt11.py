@@ -1,0 +1,334 @@
+"""Read and write Lightning payment requests (BOLT 11).
+
+Source: https://github.com/lightning/bolts/blob/master/11-payment-encoding.md in its wording of March
+2026; the `bitcoin:` link is BIP 21, the feature bits are BOLT 9. The one departure: fields of a wrong
+length are skipped with a warning, as the official example with "fields which must be ignored" wants.
+
+A valid signature proves that the text arrived whole, not who the payee is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import urllib.parse
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hercle_nb import _bech32, _bolt11_fields, _secp256k1
+from hercle_nb._bolt11_fields import RouteHop
+from hercle_nb.errors import PaymentRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["PaymentRequest", "RouteHop", "decode_payment_request", "encode_payment_request"]
+
+MAX_CHARACTERS = 7089  # what the largest QR code holds
+MAX_AMOUNT_MSAT = 21_000_000 * 10**11
+MAX_DESCRIPTION_BYTES = 639
+
+_TIMESTAMP, _SIGNATURE = 7, 104  # lengths in groups of 5 bits
+_UNITS_MSAT = {"": 10**11, "m": 10**8, "u": 10**5, "n": 10**2}  # p, a tenth of a msat, stands apart
+_CURRENCIES = ("bc", "tb", "tbs", "bcrt")
+# BOLT 9: the even bits for invoices (context 9), and those that it calls ASSUMED
+_KNOWN_FEATURES = frozenset((8, 14, 16, 24, 36, 48, 0, 12, 44))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+_OTHER_THINGS = {
+    "lnurl": "this is an LNURL, through which a wallet asks for one",
+    "lno": "this is a BOLT 12 offer",
+    "bc": "this is an on-chain address",
+    "tb": "this is an on-chain address of a test network",
+}
+_AGAIN = "Copy the whole payment request again."
+_NEW = "Ask the payee for a new one."
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequest:
+    """A payment request taken apart; bytes are hexadecimal text, what is absent is None or empty.
+
+    Attributes:
+        payment_request: The text itself, in lower case and without prefix or white space.
+        currency: ``bc`` (mainnet), ``tb`` (testnet), ``tbs`` (signet) or ``bcrt`` (regtest).
+        amount_msat: The amount in msat, or None where the payer chooses it.
+        timestamp: When it was made, in seconds since 1970.
+        expiry: Seconds until it expires, as written; see `expiry_effective`.
+        payee: The node's public key, from the ``n`` field or else from the signature.
+        fallbacks: On-chain addresses as version (17 P2PKH, 18 P2SH, else witness) and hash or program.
+        warnings: A sentence for each skipped field.
+        problems: A sentence for each reason why it is not payable.
+        ignored: Type and length (in groups of 5 bits) of each skipped field.
+    """
+
+    payment_request: str
+    currency: str
+    amount_msat: int | None
+    timestamp: int
+    payment_hash: str
+    payment_secret: str | None
+    description: str | None
+    description_hash: str | None
+    expiry: int | None
+    min_final_cltv_expiry: int | None
+    feature_bits: tuple[int, ...]
+    signature: str
+    recovery_flag: int
+    payee: str
+    fallbacks: tuple[tuple[int, str], ...]
+    route_hints: tuple[tuple[RouteHop, ...], ...]
+    metadata: str | None
+    warnings: tuple[str, ...]
+    problems: tuple[str, ...]
+    ignored: tuple[tuple[str, int], ...]
+
+    @property
+    def expiry_effective(self) -> int:
+        """Seconds until it expires: 3600 where it does not say."""
+        return 3600 if self.expiry is None else self.expiry
+
+    @property
+    def min_final_cltv_expiry_effective(self) -> int:
+        """Blocks that the last hop must leave: 18 where it does not say."""
+        return 18 if self.min_final_cltv_expiry is None else self.min_final_cltv_expiry
+
+    @property
+    def payable(self) -> bool:
+        """Whether a node may pay it, expiry aside; `problems` says why not."""
+        return not self.problems
+
+    @property
+    def created_at(self) -> datetime:
+        """The moment it was made (UTC)."""
+        return _EPOCH + timedelta(seconds=self.timestamp)
+
+    @property
+    def expires_at(self) -> datetime:
+        """The moment it expires (UTC), or the last one of the year 9999 if that comes first."""
+        try:
+            return _EPOCH + timedelta(seconds=self.timestamp + self.expiry_effective)
+        except OverflowError:
+            return _LATEST
+
+
+def decode_payment_request(text: str) -> PaymentRequest:
+    """Take a payment request apart, checksum and signature checked; no hub or network is needed.
+
+    White space around it, a ``lightning:`` prefix and a BIP 21 link with ``lightning=`` are understood.
+
+    Raises:
+        PaymentRequestError: It cannot be read; ``code`` is ``not_text``, ``too_long``, ``bad_bech32``,
+            ``mixed_case``, ``bad_prefix``, ``too_short``, ``bad_checksum``, ``bad_amount``, ``sub_msat``,
+            ``truncated_tag``, ``non_minimal``, ``missing_payment_hash``, ``description``,
+            ``unrecoverable``, ``high_s`` or ``bad_signature``.
+    """
+    if not isinstance(text, str):
+        raise _refusal("not_text", f"it is a {type(text).__name__:.50}, not a str", "Pass its text.")
+    request = _extract(text)
+    prefix, groups = _bech32.split(request)
+    currency, amount = _split_prefix(prefix)
+    groups = _bech32.check(prefix, groups)
+    amount_msat = _read_amount(amount)
+    if len(groups) < _TIMESTAMP + _SIGNATURE:
+        raise _refusal("too_short", "it has no room for a time and a signature", _AGAIN)
+    fields = _bolt11_fields.read(groups[_TIMESTAMP:-_SIGNATURE])
+    signed, signature = groups[:-_SIGNATURE], _bech32.to_octets(groups[-_SIGNATURE:])
+    if (payment_hash := fields.octets("p")) is None:
+        raise _refusal("missing_payment_hash", "it has no payment hash (field p)", _NEW)
+    secret, feature_bits = fields.octets("s"), fields.feature_bits()
+    return PaymentRequest(
+        payment_request=request.lower(),
+        currency=currency,
+        amount_msat=amount_msat,
+        timestamp=_bech32.to_number(groups[:_TIMESTAMP]),
+        payment_hash=payment_hash.hex(),
+        payment_secret=_hex(secret),
+        description=fields.description(),
+        description_hash=_hex(fields.octets("h")),
+        expiry=fields.number("x"),
+        min_final_cltv_expiry=fields.number("c"),
+        feature_bits=feature_bits,
+        signature=signature[:64].hex(),
+        recovery_flag=signature[64],
+        payee=_payee(_digest(prefix, signed), signature, fields.octets("n")).hex(),
+        fallbacks=tuple(fields.fallbacks),
+        route_hints=tuple(fields.route_hints),
+        metadata=_hex(fields.octets("m")),
+        warnings=tuple(fields.warnings),
+        problems=tuple(_problems(secret, feature_bits)),
+        ignored=tuple(fields.ignored),
+    )
+
+
+def encode_payment_request(
+    *,
+    currency: str,
+    amount_msat: int | None,
+    timestamp: int,
+    payment_hash: bytes,
+    payment_secret: bytes,
+    description: str | None = None,
+    description_hash: bytes | None = None,
+    expiry: int | None = None,
+    min_final_cltv_expiry: int | None = None,
+    feature_bits: Sequence[int] = (8, 14),
+    private_key: int,
+) -> str:
+    """Write and sign a payment request, for the simulator: see `_secp256k1` on its keys.
+
+    Args:
+        currency: ``bc``, ``tb``, ``tbs`` or ``bcrt``.
+        amount_msat: 1 msat to 21 million bitcoin, or None where the payer chooses it.
+        timestamp: Seconds since 1970, of at most 35 bits.
+        payment_hash: 32 bytes, as are the secret and the description's hash.
+        payment_secret: What only who holds the payment request knows.
+        description: At most 639 bytes of UTF-8, may be empty; exactly one of it and its hash is needed.
+        description_hash: Stands for a longer description.
+        expiry: Seconds.
+        min_final_cltv_expiry: Blocks.
+        feature_bits: Numbers of the bits of BOLT 9.
+        private_key: Of the payee's node.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> request = encode_payment_request(
+        ...     currency="bcrt", amount_msat=250_000_000, timestamp=1_800_000_000, payment_hash=bytes(32),
+        ...     payment_secret=bytes(32), description="1 cup coffee", private_key=1)
+        >>> request[:20], decode_payment_request(f"lightning:{request.upper()}").description
+        ('lnbcrt2500u1p45n5sqs', '1 cup coffee')
+    """
+    _require(currency in _CURRENCIES, f"currency is one of {', '.join(_CURRENCIES)}")
+    _require(amount_msat is None or 0 < amount_msat <= MAX_AMOUNT_MSAT, "amount_msat is 1 to 21 million BTC")
+    _require(0 <= timestamp < 1 << 5 * _TIMESTAMP, "timestamp has at most 35 bits")
+    _require((description is None) != (description_hash is None), "one of description and its hash is needed")
+    fields = [("s", _hash_groups(payment_secret)), ("p", _hash_groups(payment_hash))]
+    if description is not None:
+        octets = description.encode()
+        _require(
+            len(octets) <= MAX_DESCRIPTION_BYTES, f"a description has {MAX_DESCRIPTION_BYTES} bytes at most"
+        )
+        fields.append(("d", _bech32.from_octets(octets)))
+    if description_hash is not None:
+        fields.append(("h", _hash_groups(description_hash)))
+    for kind, number in (("x", expiry), ("c", min_final_cltv_expiry)):
+        if number is not None:
+            _require(0 <= number < 1 << 64, "expiry and min_final_cltv_expiry are whole numbers below 2^64")
+            fields.append((kind, _bech32.from_number(number)))
+    _require(all(0 <= bit < 5 * 1023 for bit in feature_bits), "feature_bits are numbers from 0 to 5114")
+    if feature_bits:
+        fields.append(("9", _bech32.from_number(sum(1 << bit for bit in set(feature_bits)))))
+    groups = _bech32.from_number(timestamp, _TIMESTAMP)
+    groups += b"".join(_bolt11_fields.write(kind, value) for kind, value in fields)
+    return _seal(f"ln{currency}{_write_amount(amount_msat)}", groups, private_key)
+
+
+def _seal(prefix: str, groups: bytes, private_key: int) -> str:
+    signature, recovery_id = _secp256k1.sign(_digest(prefix, groups), private_key)
+    return _bech32.join(prefix, groups + _bech32.from_octets(signature + bytes((recovery_id,))))
+
+
+def _extract(text: str) -> str:
+    request = text.strip()
+    scheme, colon, rest = request.partition(":")
+    if colon and scheme.lower() == "lightning":
+        request = rest.strip()
+    elif colon and scheme.lower() == "bitcoin":
+        query = rest.partition("?")[2].partition("#")[0]
+        pairs = (pair.partition("=") for pair in query.split("&"))
+        found = (value for key, _, value in pairs if key.lower() == "lightning")
+        if (value := next(found, None)) is None:
+            reason = "the link has an on-chain address only"
+            raise _refusal("bad_prefix", reason, "Ask for one that has lightning= in it.")
+        request = urllib.parse.unquote(value).strip()
+    if len(request) > MAX_CHARACTERS:
+        reason = f"it has {len(request):,} characters, and {MAX_CHARACTERS:,} are the most"
+        raise _refusal("too_long", reason, "Copy the payment request alone.")
+    return request
+
+
+def _split_prefix(prefix: str) -> tuple[str, str]:
+    name = re.split("[0-9]", prefix, maxsplit=1)[0]
+    amount = prefix[len(name) :]
+    if not name.startswith("ln") or name[2:] not in _CURRENCIES:
+        for beginning, reason in _OTHER_THINGS.items():
+            if prefix.startswith(beginning):
+                raise _refusal("bad_prefix", reason, "Ask the payee for a payment request.")
+        reason = f"its prefix is {name[:12]!r} instead of lnbc, lntb, lntbs or lnbcrt"
+        raise _refusal("bad_prefix", reason, _AGAIN)
+    return name[2:], amount
+
+
+def _read_amount(amount: str) -> int | None:
+    if not amount:
+        return None
+    parts = re.fullmatch("([1-9][0-9]{0,19})([munp]?)", amount)
+    if parts is None:
+        reason = f"its amount {amount[:24]!r} is no number of at most 20 digits with m, u, n, p or nothing"
+        raise _refusal("bad_amount", reason, _NEW)
+    number, letter = int(parts[1]), parts[2]
+    if letter == "p" and number % 10:
+        raise _refusal("sub_msat", f"its amount {amount} is finer than a millisatoshi", _NEW)
+    amount_msat = number // 10 if letter == "p" else number * _UNITS_MSAT[letter]
+    if amount_msat > MAX_AMOUNT_MSAT:
+        raise _refusal("bad_amount", f"its amount {amount} is more than all bitcoin there can be", _NEW)
+    return amount_msat
+
+
+def _payee(digest: bytes, signature: bytes, node_key: bytes | None) -> bytes:
+    compact, recovery_id = signature[:64], signature[64]
+    if recovery_id > 3:
+        raise _refusal("unrecoverable", f"its signature ends with {recovery_id}, not with 0 to 3", _NEW)
+    if node_key is None:
+        try:
+            return _secp256k1.recover(digest, compact, recovery_id)
+        except ValueError as error:
+            raise _refusal("unrecoverable", "no key can have made its signature", _NEW) from error
+    if _secp256k1.is_high(int.from_bytes(compact[32:])):
+        raise _refusal("high_s", "its signature is not in the canonical form (low S)", _NEW)
+    if not _secp256k1.verify(digest, compact, node_key):
+        raise _refusal("bad_signature", "the key in its field n did not make its signature", _NEW)
+    return node_key
+
+
+def _problems(secret: bytes | None, feature_bits: Sequence[int]) -> Iterator[str]:
+    if secret is None:
+        yield f"It has no payment secret (field s), without which nodes refuse to pay. {_NEW}"
+    unknown = [bit for bit in feature_bits if bit % 2 == 0 and bit not in _KNOWN_FEATURES]
+    if unknown:
+        shown = ", ".join(map(str, unknown[:8])) + (" and others" if len(unknown) > 8 else "")
+        yield f"It requires features that BOLT 9 does not know for payment requests: bits {shown}. {_NEW}"
+
+
+def _require(condition: bool, rule: str) -> None:
+    if not condition:
+        raise ValueError(f"{rule}.")
+
+
+def _hash_groups(octets: bytes) -> bytes:
+    _require(len(octets) == 32, "hashes and the payment secret have 32 bytes")
+    return _bech32.from_octets(octets)
+
+
+def _write_amount(amount_msat: int | None) -> str:
+    if amount_msat is None:
+        return ""
+    for letter, unit in _UNITS_MSAT.items():
+        if amount_msat % unit == 0:
+            return f"{amount_msat // unit}{letter}"
+    return f"{amount_msat * 10}p"
+
+
+def _digest(prefix: str, groups: bytes) -> bytes:
+    return hashlib.sha256(prefix.encode() + _bech32.to_octets(groups, pad=True)).digest()
+
+
+def _refusal(code: str, reason: str, what_to_do: str) -> PaymentRequestError:
+    return PaymentRequestError(f"This is no valid payment request: {reason}. {what_to_do}", code=code)
+
+
+def _hex(octets: bytes | None) -> str | None:
+    return None if octets is None else octets.hex()
