@@ -1,0 +1,200 @@
+"""Amounts, exact to the millisatoshi: from what a cell holds to integers, and back to text.
+
+One bitcoin is 100,000,000 satoshis, one satoshi 1,000 millisatoshis. Inside the package an amount is an
+`int` of millisatoshis; no amount ever passes through a binary float.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_FLOOR,
+    ROUND_HALF_DOWN,
+    ROUND_HALF_EVEN,
+    ROUND_HALF_UP,
+    ROUND_UP,
+    Context,
+    Decimal,
+)
+from typing import Any
+
+from hercle_nb.errors import InvalidRequest
+
+MSAT_PER_SAT = 1_000
+MSAT_PER_BTC = 100_000_000_000
+MAX_BTC = 21_000_000
+
+_PLAIN_DECIMAL = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
+_SLACK = 30  # digits beyond a number's own, so that moving its point never rounds
+_ROUNDINGS = {
+    "half_up": ROUND_HALF_UP,
+    "half_even": ROUND_HALF_EVEN,
+    "half_down": ROUND_HALF_DOWN,
+    "down": ROUND_DOWN,
+    "up": ROUND_UP,
+    "floor": ROUND_FLOOR,
+    "ceiling": ROUND_CEILING,
+}
+
+
+def btc_to_msat(value: Any, *, allow_msat: bool = False) -> int:
+    """Convert an amount in BTC to millisatoshis, exactly.
+
+    Args:
+        value: `Decimal`, `int`, a plain decimal `str` such as ``"0.001"``, or a `float` whose shortest
+            text is exact to the millisatoshi (``0.001`` is, ``0.1 + 0.2`` is not).
+        allow_msat: Accept fractions of a satoshi.
+
+    Raises:
+        InvalidRequest: Anything else; the message shows what to write instead.
+    """
+    btc = _to_decimal(value)
+    if btc.is_signed() or not btc:
+        raise InvalidRequest(f"An amount must be more than 0 BTC, not {shown(value)}.")
+    if btc > MAX_BTC:
+        raise InvalidRequest(
+            f"{shown(value)} BTC is more than the 21,000,000 BTC that will ever exist; "
+            "if you meant satoshis, write amount_sat=…"
+        )
+    msat, exact = _shifted(btc, 11)
+    if not exact:
+        nearest = _shifted(btc, 8, ROUND_HALF_UP)[0]  # sat
+        raise InvalidRequest(
+            f"{shown(value)} BTC is finer than one millisatoshi (11 places); "
+            + (
+                f'write Decimal("{msat_to_btc(nearest * MSAT_PER_SAT):f}")'
+                if nearest
+                else "write at least 1 sat"
+            )
+            + ", or amount_sat=hercle.to_sat(…) for the result of a division."
+        )
+    if msat % MSAT_PER_SAT and not allow_msat:
+        nearest = max(1, _shifted(btc, 8, ROUND_HALF_UP)[0])
+        raise InvalidRequest(
+            f"{msat_to_btc(msat):f} BTC is {format_sat(msat)}, finer than one satoshi; "
+            f'write Decimal("{msat_to_btc(nearest * MSAT_PER_SAT):f}"), '
+            "or pass allow_msat=True if you mean the fraction."
+        )
+    return msat
+
+
+def sat_to_msat(value: Any) -> int:
+    """Convert an amount in satoshis, an `int`, to millisatoshis.
+
+    Raises:
+        InvalidRequest: Not a whole number, or not between 1 sat and 21 million BTC.
+    """
+    number = plain_number(value)
+    if isinstance(number, float) and number.is_integer():
+        raise InvalidRequest(f"amount_sat must be an int, not {number!r}; write amount_sat={int(number)}.")
+    if not isinstance(number, int):
+        raise InvalidRequest(
+            f"amount_sat must be a whole number of satoshis, not {shown(value)}; "
+            "write amount_sat=100_000, or amount_sat=hercle.to_sat(btc) to round an amount in BTC."
+        )
+    if number < 1:
+        raise InvalidRequest(f"An amount must be at least 1 sat, not {shown(value)}.")
+    if number > MAX_BTC * 100_000_000:
+        raise InvalidRequest(
+            f"{shown(value)} sat is more than the 21,000,000 BTC that will ever exist; check the unit."
+        )
+    return number * MSAT_PER_SAT
+
+
+def to_sat(btc: Any, rounding: str = "half_up") -> int:
+    """Round an amount in BTC to whole satoshis: for amounts that come out of a division.
+
+    Args:
+        btc: `Decimal`, `int`, `float` or plain decimal `str`; a float counts as its shortest text.
+        rounding: ``half_up``, ``half_even``, ``half_down``, ``down``, ``up``, ``floor`` or ``ceiling``.
+
+    Raises:
+        InvalidRequest: Not a number, not finite, negative, beyond 21 million BTC, or an unknown rounding.
+
+    Example:
+        >>> to_sat(100 / 64_123.77)
+        155948
+    """
+    if rounding not in _ROUNDINGS:
+        raise InvalidRequest(f"rounding must be one of {', '.join(_ROUNDINGS)}, not {rounding!r}.")
+    amount = _to_decimal(btc)
+    if amount < 0 or amount > MAX_BTC:
+        raise InvalidRequest(f"An amount is between 0 and 21,000,000 BTC, not {shown(btc)}.")
+    return _shifted(amount, 8, _ROUNDINGS[rounding])[0]
+
+
+def msat_to_btc(msat: int) -> Decimal:
+    """The amount in BTC as a `Decimal` without superfluous zeros: what goes over the wire."""
+    whole, fraction = divmod(msat, MSAT_PER_BTC)
+    return Decimal(f"{whole}.{fraction:011d}".rstrip("0").rstrip("."))
+
+
+def msat_to_sat(msat: int) -> int | None:
+    """The amount in whole satoshis, or None where it has a fraction."""
+    sat, fraction = divmod(msat, MSAT_PER_SAT)
+    return None if fraction else sat
+
+
+def format_btc(msat: int) -> str:
+    """The amount in BTC as plain text with at least eight places, such as ``0.00100000 BTC``."""
+    whole, fraction = divmod(msat, MSAT_PER_BTC)
+    places = f"{fraction:011d}"
+    return f"{whole:,}.{places[:8]}{places[8:].rstrip('0')} BTC".replace(",", "\u202f")
+
+
+def format_sat(msat: int) -> str:
+    """The amount in satoshis with thin grouping, such as ``100 000 sat``."""
+    sat, fraction = divmod(msat, MSAT_PER_SAT)
+    tail = f".{fraction:03d}".rstrip("0") if fraction else ""
+    return f"{sat:,}{tail} sat".replace(",", "\u202f")
+
+
+def plain_number(value: Any) -> Any:
+    """The Python number that a numpy scalar equals; anything else, booleans refused, as it is."""
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, bool):
+        raise InvalidRequest(f"{value} is not a number; write a number such as 24 or Decimal('0.001').")
+    return value
+
+
+def _to_decimal(value: Any) -> Decimal:
+    """A finite number as the `Decimal` that a person reads in it."""
+    number = plain_number(value)
+    if isinstance(number, str):
+        if not _PLAIN_DECIMAL.fullmatch(number):
+            raise InvalidRequest(
+                f"{shown(value)} is not a plain decimal number; write digits with at most one point, "
+                'such as "0.001", without sign, exponent, spaces or separators.'
+            )
+        return Decimal(number)
+    if isinstance(number, float):
+        number = Decimal(float.__repr__(number))
+    elif not isinstance(number, int | Decimal):
+        raise InvalidRequest(
+            f"An amount must be a number, not {type(value).__name__}; write Decimal('0.001') or 0.001."
+        )
+    amount = Decimal(number)
+    if not amount.is_finite():
+        raise InvalidRequest(f"{shown(value)} is not an amount; write a number such as Decimal('0.001').")
+    return amount
+
+
+def _shifted(amount: Decimal, places: int, rounding: str = ROUND_DOWN) -> tuple[int, bool]:
+    """The amount times 10**places as an integer, and whether nothing was cut off."""
+    if amount.adjusted() < -_SLACK:  # so small that only the rounding's direction counts
+        amount = Decimal("1e-30") if amount else amount
+    context = Context(prec=len(amount.as_tuple().digits) + _SLACK, rounding=rounding)
+    scaled = amount.scaleb(places, context)
+    whole = scaled.to_integral_value(rounding, context)
+    return int(whole), whole == scaled
+
+
+def shown(value: Any) -> str:
+    """A value as short text for an error message."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"a number of {value.bit_length():,} bits"
+    text = str(value) if isinstance(value, int | float | Decimal) else repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"

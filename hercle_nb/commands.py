@@ -1,0 +1,138 @@
+"""The hub's documented commands, and what an answer to one says.
+
+Source: https://documentation.hercle.financial (the command pages); what they leave open is assumed, each
+assumption in one function here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hercle_nb.events import HubEvent
+
+CREATE = "CreateLightningInvoice"
+ANSWERS_TARGET = "executionevents"  # targets are matched without regard to case, as SignalR clients do
+
+_PRE_CHECKS = "precheckserror"  # the arguments failed validation
+
+
+@dataclass(frozen=True)
+class Command:
+    """A documented command.
+
+    Attributes:
+        answer: Subject of the answering event; None where the completion alone answers.
+        changes_nothing: A query or subscription: safe to ask again, never an unknown outcome.
+        arguments: Names of the positional arguments.
+    """
+
+    answer: str | None
+    changes_nothing: bool
+    arguments: tuple[str, ...]
+
+
+_PAIR = ("ClientId", "PairName", "Size")
+DOCUMENTED = {
+    CREATE: Command("execution.invoice.created", False, ("ClientId", "AmountBtc", "Memo", "ExpiryHours")),
+    "GetLightningInvoices": Command("lightspark.invoices.snapshot", True, ("ClientId",)),
+    "GetBalances": Command("account.balances.snapshot", True, ("ClientId",)),
+    "SubscribePairPriceChannel": Command(None, True, _PAIR),
+    "UnsubscribePairPriceChannel": Command(None, True, _PAIR),
+    "WithdrawLightning": Command(
+        "execution.withdrawal.lightspark.created", False, ("ClientId", "PaymentRequestHash")
+    ),
+}
+_BY_NAME = {name.lower(): command for name, command in DOCUMENTED.items()}
+
+
+def documented(method: str) -> Command | None:
+    """The documented command of that name; the hub does not mind upper and lower case."""
+    return _BY_NAME.get(method.lower())
+
+
+def changes_nothing(method: str) -> bool:
+    """Whether a method is known to be a query or subscription; any other may have changed something."""
+    command = documented(method)
+    return command is not None and command.changes_nothing
+
+
+def can_answer(method: str, event: HubEvent) -> bool:
+    """Whether an event that carries a command's ClientId can be its answer."""
+    if (event.target or "").lower() != ANSWERS_TARGET:
+        return False
+    command = documented(method)
+    return command is None or event.subject in (None, command.answer) or is_error(event.subject)
+
+
+def can_answer_unnamed(method: str, event: HubEvent) -> bool:
+    """Whether an event without a ClientId can answer this command, if nothing else is waiting.
+
+    Only documented commands are answered like this, and only by their own subject, by an error of the same
+    topic, or by the bare envelope `{"data": …}` with content of the right shape.
+    """
+    command = documented(method)
+    if command is None or command.answer is None or (event.target or "").lower() != ANSWERS_TARGET:
+        return False
+    if event.subject is None:
+        return _has_shape(command.answer, event.data)
+    if is_error(event.subject):
+        topic = event.subject.lower().partition(".")[0]
+        return topic in (_PRE_CHECKS, command.answer.partition(".")[0])
+    return event.subject == command.answer
+
+
+def is_error(subject: str | None) -> bool:
+    """Whether a subject is one of the documented errors: ``preChecksError`` or ``*.error``."""
+    return subject is not None and (subject.lower() == _PRE_CHECKS or subject.lower().endswith(".error"))
+
+
+def http_status(data: Any) -> int | None:
+    """``httpStatusCode`` of an answer, or None where it has none."""
+    status = data.get("httpStatusCode") if isinstance(data, dict) else None
+    return status if isinstance(status, int) and not isinstance(status, bool) else None
+
+
+def is_refusal(event: HubEvent) -> bool:
+    """Whether an answer says that the command was not carried out: an error subject, or a status of 4xx."""
+    status = http_status(event.data)
+    return is_error(event.subject) or (status is not None and 400 <= status < 500)
+
+
+def is_success(event: HubEvent) -> bool:
+    """Whether an answer is neither an error nor of a status outside 2xx; a 5xx proves nothing either way."""
+    status = http_status(event.data)
+    return not is_error(event.subject) and (status is None or 200 <= status < 300)
+
+
+def hub_words(event: HubEvent) -> str:
+    """What the hub says in an answer, as one line for an error message."""
+    data = event.data
+    if isinstance(data, str) and data.strip():
+        return " ".join(data.split())
+    if isinstance(data, dict):
+        words = [" ".join(str(data[key]).split()) for key in ("statusError", "message") if data.get(key)]
+        if words:
+            return ": ".join(words)
+    return event.subject or "no reason given"
+
+
+def completion_refusal(error: str) -> str | None:
+    """The hub's words if a completion error proves that nothing was done, else None.
+
+    ``Failed to invoke`` means that the method never ran, a ``HubException`` is the hub's own refusal; any
+    other error may have come after the work was done, as ASP.NET Core words them.
+    """
+    _, is_hub_exception, words = error.partition("HubException: ")
+    if is_hub_exception:
+        return words
+    return error if error.startswith("Failed to invoke ") else None
+
+
+def _has_shape(answer: str, data: Any) -> bool:
+    if answer.endswith(".snapshot") and "invoices" in answer:
+        return isinstance(data, list)
+    if answer.endswith(".created"):
+        return isinstance(data, dict) and "httpStatusCode" in data
+    return isinstance(data, dict) and "assets" in data
