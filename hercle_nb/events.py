@@ -1,0 +1,123 @@
+"""One event of the log, and how a hub message is taken apart into it.
+
+The shapes accepted are those of Hercle's documentation (an envelope with `data` as an object or as a JSON
+string, or `{"data": …}` alone) and anything else a hub may send: what is not understood is an event too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hercle_nb import _json
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+INVOCATION, COMPLETION, PING, CLOSE = 1, 3, 6, 7
+
+EVENT, COMMAND, CONNECTION = "event", "command", "connection"
+KINDS = (EVENT, COMMAND, CONNECTION)
+
+_ENVELOPE = ("channel", "topic", "subject", "type", "clientId", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class HubEvent:
+    """One row of the log; the attributes are the frame's index and columns.
+
+    Attributes:
+        seq: Number of the row, from 0.
+        received_at: When it was received or sent (UTC); never decreasing.
+        kind: ``event``, ``command`` or ``connection``.
+        connection: Number of the connection it came over, from 1; 0 before the first.
+        target: The hub's client method (``executionEvents``), or the method of a command.
+        subject: What happened, such as ``execution.invoice.created``; None where the hub named none.
+        client_id: The ClientId it answers or carries, or None.
+        data: The content, decoded; fractional numbers are `Decimal`. Shared, not to be modified.
+        channel: As in the envelope.
+        topic: As in the envelope.
+        type: As in the envelope; for what is not an event, what it is.
+        raw: The whole SignalR message as text, without its record separator.
+    """
+
+    seq: int
+    received_at: datetime
+    kind: str
+    connection: int
+    target: str | None
+    subject: str | None
+    client_id: str | None
+    data: Any
+    channel: str | None
+    topic: str | None
+    type: str | None
+    raw: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a message says, apart from when and where it was received."""
+
+    target: str | None = None
+    subject: str | None = None
+    client_id: str | None = None
+    data: Any = None
+    channel: str | None = None
+    topic: str | None = None
+    type: str | None = None
+
+
+def read_message(raw: str) -> tuple[int | None, Any]:
+    """The SignalR message type of a text, and the text decoded; (None, None) for what is not a message."""
+    try:
+        message = _json.decode(raw)
+    except ValueError:
+        return None, None
+    kind = message.get("type") if isinstance(message, dict) else None
+    return (kind if type(kind) is int else None), message
+
+
+def read_event(raw: str) -> Content:
+    """Take a hub message apart; never raises, whatever the text is."""
+    kind, message = read_message(raw)
+    if message is None:
+        return Content(type="not JSON")
+    if kind != INVOCATION:
+        return Content(type="not a message" if kind is None else f"message type {kind}", data=message)
+    target, arguments = message.get("target"), message.get("arguments")
+    target = target if isinstance(target, str) else None
+    if not isinstance(arguments, list):
+        return Content(target=target, type="no arguments", data=message)
+    if len(arguments) != 1:
+        return Content(target=target, data=arguments or None)
+    return _read_envelope(target, arguments[0])
+
+
+def _read_envelope(target: str | None, argument: Any) -> Content:
+    if not isinstance(argument, dict) or not any(key in argument for key in _ENVELOPE):
+        return Content(target=target, data=_decoded(argument))
+
+    def text(key: str) -> str | None:
+        value = argument.get(key)
+        return value if isinstance(value, str) else None
+
+    return Content(
+        target=target,
+        subject=text("subject"),
+        client_id=text("clientId"),
+        data=_decoded(argument["data"]) if "data" in argument else argument,
+        channel=text("channel"),
+        topic=text("topic"),
+        type=text("type"),
+    )
+
+
+def _decoded(data: Any) -> Any:
+    """Data that came as a JSON text, decoded; any other data as it is."""
+    if isinstance(data, str) and data.lstrip()[:1] in ("{", "["):
+        try:
+            return _json.decode(data)
+        except ValueError:
+            return data
+    return data
