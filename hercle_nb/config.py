@@ -1,0 +1,228 @@
+"""Which hub, with which key: what the arguments and the environment's variables add up to."""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from hercle_nb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# https://documentation.hercle.financial: the command pages' code examples
+HUB_URLS = {
+    "sandbox": "https://publicapi.sandbox.hercle.financial/ExecutionLiveServer/v1",
+    "production": "https://publicapi.hercle.financial/ExecutionLiveServer/v1",
+}
+ENVIRONMENTS = ("simulator", *HUB_URLS)
+
+_PRODUCTION_HOST = urlsplit(HUB_URLS["production"]).hostname
+_SECRET_PARAMETERS = ("token", "key", "secret", "password", "pwd", "auth")
+
+
+class Secret(str):
+    """A text that shows as ``[secure]`` wherever a repr is made of it: tracebacks, dicts, debuggers."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "[secure]"
+
+
+class ApiKey:
+    """An API key, or the callable that gives one, and the place it came from."""
+
+    def __init__(self, key: str | Callable[[], str], source: str) -> None:
+        self._key = key if callable(key) else Secret(_checked(key, source))
+        self.source = source
+
+    def __repr__(self) -> str:
+        return f"ApiKey([secure], from {self.source})"
+
+    @classmethod
+    def wrapped(cls, given: Any) -> Any:
+        """An argument ``api_key`` such that no traceback that shows locals shows the key.
+
+        None, ``"ask"`` and an `ApiKey` stay as they are.
+        """
+        if given is None or given == "ask" or isinstance(given, cls):
+            return given
+        return cls(given, "the callable given as api_key" if callable(given) else "the argument api_key")
+
+    @property
+    def may_block(self) -> bool:
+        """Whether asking runs the user's own code."""
+        return not isinstance(self._key, str)
+
+    def ask(self) -> Secret:
+        """The key as of now; a callable is asked each time.
+
+        Raises:
+            ConfigurationError: The callable failed, or what it gave cannot be a key.
+        """
+        if isinstance(self._key, Secret):
+            return self._key
+        try:
+            key = self._key()
+        except Exception as error:  # whatever the user's own code raises
+            raise ConfigurationError(
+                f"{self.source} raised {type(error).__name__}; it must return the API key."
+            ) from error
+        return Secret(_checked(key, self.source))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `resolve` found. ``url`` and ``key`` are None for the embedded simulator."""
+
+    environment: str
+    url: str | None
+    key: ApiKey | None
+
+
+def resolve(
+    environment: str | None,
+    api_key: str | Callable[[], str] | ApiKey | None,
+    url: str | None,
+    *,
+    allow_insecure: bool = False,
+    variables: Mapping[str, str] | None = None,
+) -> Settings:
+    """Work out the environment, the hub's URL and the key.
+
+    Raises:
+        ConfigurationError: Something is missing, unknown or contradicts another; says what to write.
+    """
+    variables = os.environ if variables is None else variables
+    environment = _environment(
+        environment, has_key=bool(api_key), has_url=url is not None, variables=variables
+    )
+    if environment == "simulator":
+        if url is not None:
+            raise ConfigurationError(
+                "The simulator runs inside this process and takes no url; leave out the environment to "
+                "connect to a hub at that URL."
+            )
+        return Settings("simulator", None, None)
+    address = HUB_URLS[environment] if url is None else url
+    _check_url(address, environment, allow_insecure=allow_insecure)
+    return Settings(environment, address.rstrip("/"), _find_key(api_key, environment, variables))
+
+
+def check_journal(journal: Any) -> None:
+    """Refuse a journal other than None or False: this version keeps none.
+
+    Raises:
+        ConfigurationError: Any other value.
+    """
+    if journal is not None and journal is not False:
+        raise ConfigurationError(
+            "This version keeps no journal; leave journal out, or write journal=False to say that you know."
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _environment(given: str | None, *, has_key: bool, has_url: bool, variables: Mapping[str, str]) -> str:
+    source = "environment"
+    if given is None:
+        source = "the variable HERCLE_ENV"
+        given = variables.get("HERCLE_ENV", "").strip() or None
+        if has_url and given == "simulator":  # an argument outranks a variable
+            given = None
+    if given is None:
+        return "sandbox" if has_url or has_key or variables.get("HERCLE_API_KEY", "").strip() else "simulator"
+    if given not in ENVIRONMENTS:
+        raise ConfigurationError(f"{source} must be one of {', '.join(ENVIRONMENTS)}, not {given!r}.")
+    return given
+
+
+def _check_url(url: str, environment: str, *, allow_insecure: bool) -> None:
+    if not isinstance(url, str):
+        raise ConfigurationError(
+            f"The url must be a text, not {type(url).__name__}; write https://host/path."
+        )
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError("The url cannot be read; write https://host/path.") from error
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(
+            "The url holds a user or password; give the key as api_key or HERCLE_API_KEY."
+        )
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if any(word in name.lower() for word in _SECRET_PARAMETERS):
+            raise ConfigurationError(
+                f"The url holds a parameter {name!r}; give the key as api_key or HERCLE_API_KEY."
+            )
+    if parts.scheme not in ("http", "https") or not host or parts.fragment or any(c.isspace() for c in url):
+        raise ConfigurationError(
+            "The url must have the form https://host/path, without spaces or a #fragment."
+        )
+    if not host.isascii():  # an international host can spell another one, the production hub's too
+        raise ConfigurationError("The url's host must be ASCII; write an international name as xn--….")
+    if parts.scheme == "http" and not allow_insecure and not is_loopback(url):
+        raise ConfigurationError(
+            f"Plain http would show the key to everybody on the way to {host}; write https://, "
+            "or allow_insecure=True for a network you trust."
+        )
+    if host.rstrip(".") == _PRODUCTION_HOST and environment != "production":
+        raise ConfigurationError(
+            f'{host} is the production hub, where invoices are real; write environment="production" too.'
+        )
+
+
+def _find_key(
+    given: str | Callable[[], str] | ApiKey | None, environment: str, variables: Mapping[str, str]
+) -> ApiKey:
+    if given == "ask":
+        return ApiKey(_prompt(environment), "the prompt")
+    if given is not None:
+        wrapped: ApiKey = ApiKey.wrapped(given)
+        return wrapped
+    if key := variables.get("HERCLE_API_KEY", "").strip():
+        return ApiKey(key, "the variable HERCLE_API_KEY")
+    raise ConfigurationError(
+        f'No API key for {environment}: set the variable HERCLE_API_KEY, or write api_key="ask" to be asked. '
+        "Without a key, hercle.connect() starts the simulator."
+    )
+
+
+def _checked(key: Any, source: str) -> str:
+    if not isinstance(key, str):
+        raise ConfigurationError(f"{source} gave {type(key).__name__} instead of a text.")
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(
+            f"The API key from {source} is empty or holds spaces, line ends or odd characters; copy it again."
+        )
+    return key
+
+
+def _prompt(environment: str) -> str:
+    in_kernel = "ipykernel" in sys.modules  # its getpass asks the browser, whatever sys.stdin says
+    if not in_kernel and (sys.stdin is None or not sys.stdin.isatty()):
+        raise ConfigurationError(
+            'api_key="ask" needs somebody to ask, and there is no terminal; set the variable HERCLE_API_KEY.'
+        )
+    try:
+        return getpass.getpass(f"Hercle API key ({environment}): ")
+    except (EOFError, OSError, RuntimeError) as error:  # StdinNotImplementedError is a RuntimeError
+        raise ConfigurationError(
+            'api_key="ask" found no standard input to read from; set the variable HERCLE_API_KEY.'
+        ) from error
