@@ -1,0 +1,163 @@
+"""What both faces of a hub show without asking it: state, counts, the log."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from hercle_nb.config import ApiKey, check_journal, resolve
+from hercle_nb.errors import ConfigurationError, InvalidRequest
+from hercle_nb.log import EventLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from hercle_nb._core import Core
+    from hercle_nb._portal import Portal
+    from hercle_nb._signalr.supervisor import State
+    from hercle_nb.simulator import Simulator
+
+
+class Face:
+    """The part of `Hub` and `AsyncHub` that never waits.
+
+    Attributes:
+        log: The `EventLog`.
+        timeout: Seconds that a verb waits unless told otherwise.
+    """
+
+    log: EventLog
+
+    def __init__(self, core: Core, portal: Portal, timeout: float) -> None:
+        self._core = core
+        self._portal = portal
+        self.log = core.log
+        self.timeout = timeout
+
+    @property
+    def environment(self) -> str:
+        """``simulator``, ``sandbox`` or ``production``."""
+        return self._core.environment
+
+    @property
+    def url(self) -> str:
+        """The hub's URL."""
+        return self._core.url
+
+    @property
+    def state(self) -> State:
+        """``connecting``, ``connected``, ``reconnecting`` or ``closed``."""
+        return self._core.supervisor.state
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Counters since the hub was made, as a flat mapping; sizes in bytes."""
+        supervisor = self._core.supervisor
+        return {
+            "attempts": supervisor.attempts,
+            "reconnects": max(0, supervisor.connections - 1),
+            "gaps": 0,  # this version does not reconnect, so nothing can be missing in between
+            **supervisor.counters(),
+            "events": self._core.events,
+            "events_dropped": self.log.evicted,
+            "callback_errors": 0,
+            "callback_drops": 0,
+            "last_error": None if supervisor.error is None else str(supervisor.error),
+        }
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """Every hub event so far, with our commands and the connection's changes between them.
+
+        Returns:
+            A DataFrame as `EventLog.frame` describes it: index ``seq``, columns ``received_at``, ``kind``,
+            ``connection``, ``target``, ``subject``, ``client_id``, ``data``, ``channel``, ``topic``,
+            ``type``, ``raw``.
+        """
+        return self.log.frame()
+
+    @property
+    def simulator(self) -> Simulator:
+        """The simulator that this hub started.
+
+        Raises:
+            ConfigurationError: The hub is a real one.
+        """
+        if self._core.simulator is None:
+            raise ConfigurationError(
+                f"This hub is {self.environment}; only hercle.connect('simulator') has one."
+            )
+        return self._core.simulator
+
+    def __repr__(self) -> str:
+        from hercle_nb.display import hub_text
+
+        return hub_text(self)
+
+    def _repr_html_(self) -> str:
+        from hercle_nb.display import hub_card
+
+        return hub_card(self)
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self.timeout if timeout is None else check_timeout(timeout)
+
+    def _note_missing_journal(self, stacklevel: int) -> None:
+        """Say once, before the first creation on a real hub, that nothing outlives this kernel."""
+        if self._core.environment == "simulator" or self._core.journal_noted:
+            return
+        self._core.journal_noted = True
+        warnings.warn(
+            "no journal: what this kernel creates is remembered by this kernel alone; keep the ClientIds, or "
+            "write journal=False in hercle.connect() to say that you know.",
+            stacklevel=stacklevel + 1,
+        )
+
+
+def start(
+    environment: str | None,
+    api_key: str | Callable[[], str] | ApiKey | None,
+    url: str | None,
+    *,
+    allow_insecure: bool,
+    journal: Any,
+    max_events: int,
+    max_bytes: int,
+) -> tuple[Core, Portal]:
+    """Make a hub's core and the thread it will live on, without connecting it.
+
+    Raises:
+        ConfigurationError: An argument or variable is missing, unknown or contradicts another.
+    """
+    from hercle_nb._core import Core  # deferred: brings aiohttp
+    from hercle_nb._portal import Portal
+
+    check_journal(journal)
+    for name, value in (("max_events", max_events), ("max_bytes", max_bytes)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}.")
+    settings = resolve(environment, api_key, url, allow_insecure=allow_insecure)
+    log = EventLog(max_events, max_bytes)
+    if settings.url is None or settings.key is None:
+        from hercle_nb.simulator import Simulator
+
+        simulator = Simulator()
+        key = ApiKey(simulator.api_key, "the simulator")
+        core = Core(settings.environment, simulator.url, key, log, simulator)
+    else:
+        core = Core(settings.environment, settings.url, settings.key, log)
+    core.journal_noted = journal is False
+    return core, Portal("hercle-hub", core.close)
+
+
+def check_timeout(timeout: Any) -> float:
+    """A time-out in seconds.
+
+    Raises:
+        InvalidRequest: Not a positive, finite number.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+        raise InvalidRequest(f"timeout must be a positive number of seconds, not {timeout!r}.")
+    return float(timeout)

@@ -1,0 +1,159 @@
+"""Commands under way, and which of them an event answers. No I/O.
+
+An answer is matched by its ClientId, never by luck. Where it carries none, it fits a creation by the amount,
+memo and expiry in its payment request, and only if exactly one creation fits; without a payment request it
+fits only if nothing else is under way. Else it fits nobody and stays an event in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hercle_nb import commands
+from hercle_nb.bolt11 import decode_payment_request
+from hercle_nb.errors import HercleError, HubTimeout, InvalidRequest, OutcomeUnknown, PaymentRequestError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from hercle_nb.errors import CommandRejected
+    from hercle_nb.events import HubEvent
+    from hercle_nb.invoices import Invoice, InvoiceRequest
+
+
+def _future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+@dataclass(eq=False)
+class Call:
+    """One command, from before it is sent until its end is known.
+
+    Attributes:
+        method: The hub method.
+        client_id: Its ClientId, or None for a bare invocation.
+        request: For a creation, what was asked.
+        sent_at: When it was handed to the connection; None before.
+        waiting: How many callers wait for it.
+        completion: The result of the SignalR completion.
+        answer: The answering event.
+        invoice: A creation's good end.
+        rejection: The hub's refusal.
+    """
+
+    method: str
+    client_id: str | None = None
+    request: InvoiceRequest | None = None
+    sent_at: datetime | None = None
+    waiting: int = 0
+    completion: asyncio.Future[Any] = field(default_factory=_future)
+    answer: asyncio.Future[HubEvent] = field(default_factory=_future)
+    invoice: Invoice | None = None
+    rejection: CommandRejected | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the hub has said how it ended."""
+        return self.invoice is not None or self.rejection is not None
+
+    def fail(self, error: HercleError) -> None:
+        """Tell everybody who waits."""
+        for future in (self.completion, self.answer):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # retrieved: nobody need be waiting
+
+    def lost(self, why: str) -> HercleError:
+        """What its caller is told when no answer can be had: a time-out, or that the outcome is unknown."""
+        name = self.method if self.client_id is None else f"{self.method} with ClientId {self.client_id}"
+        if self.sent_at is None:
+            return HubTimeout(f"{name} was not sent: {why}. It will not be sent later.")
+        if commands.changes_nothing(self.method):
+            return HubTimeout(f"{name} has no answer: {why}. It changes nothing, so ask again.")
+        advice = "It is not sent again by itself; look at the hub's own list before you repeat it."
+        if self.request is not None:
+            advice = (
+                "It is not sent again by itself; create_invoice with the same ClientId and arguments sends "
+                "nothing either, and returns the invoice once its answer has come."
+            )
+        return OutcomeUnknown(
+            f"{name} was sent at {self.sent_at:%H:%M:%S} UTC and may or may not have been carried out: "
+            f"{why}. {advice}",
+            client_id=self.client_id,
+            method=self.method,
+            sent_at=self.sent_at,
+        )
+
+
+class Calls:
+    """Every call that an event or a completion may still belong to."""
+
+    def __init__(self) -> None:
+        self._by_client_id: dict[str, Call] = {}
+        self._by_invocation: dict[str, Call] = {}
+        self._numbers = itertools.count(1)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_client_id)
+
+    def expect_answer(self, call: Call) -> None:
+        """From now on, events may answer this call.
+
+        Raises:
+            InvalidRequest: Another call with this ClientId is still open.
+        """
+        assert call.client_id is not None  # noqa: S101  # typing: callers made or checked it
+        if call.client_id in self._by_client_id:
+            raise InvalidRequest(
+                f"A command with the ClientId {call.client_id} is still open; use another one."
+            )
+        self._by_client_id[call.client_id] = call
+
+    def number(self, call: Call) -> str:
+        """A new invocation id, whose completion will be this call's."""
+        invocation_id = str(next(self._numbers))
+        self._by_invocation[invocation_id] = call
+        return invocation_id
+
+    def take(self, invocation_id: str) -> Call | None:
+        """The call that a completion belongs to, once."""
+        return self._by_invocation.pop(invocation_id, None)
+
+    def forget(self, call: Call) -> None:
+        """No event or completion is this call's any more."""
+        if call.client_id is not None and self._by_client_id.get(call.client_id) is call:
+            del self._by_client_id[call.client_id]
+        for invocation_id in [key for key, value in self._by_invocation.items() if value is call]:
+            del self._by_invocation[invocation_id]
+
+    def unfinished(self) -> set[Call]:
+        """Every call still open."""
+        return {*self._by_client_id.values(), *self._by_invocation.values()}
+
+    def answered_by(self, event: HubEvent) -> Call | None:
+        """The one call that an event answers, or None."""
+        if event.client_id:
+            call = self._by_client_id.get(event.client_id)
+            return call if call is not None and commands.can_answer(call.method, event) else None
+        text = event.data.get("encodedPaymentRequest") if isinstance(event.data, dict) else None
+        if text and isinstance(text, str):
+            fitting = self._creations_like(text)
+        else:  # a bare invocation under way may be what this answers
+            fitting = list(self._by_client_id.values()) if len(self.unfinished()) == 1 else []
+        if len(fitting) == 1 and commands.can_answer_unnamed(fitting[0].method, event):
+            return fitting[0]
+        return None
+
+    def _creations_like(self, payment_request: str) -> list[Call]:
+        try:
+            decoded = decode_payment_request(payment_request)
+        except PaymentRequestError:
+            return []
+        return [
+            call
+            for call in self._by_client_id.values()
+            if call.request is not None and not call.request.differences(decoded)
+        ]

@@ -1,0 +1,233 @@
+"""What a cell talks to: `connect`, and the `Hub` it returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from hercle_nb._face import Face, check_timeout, start
+from hercle_nb.aio import AsyncHub
+from hercle_nb.config import ApiKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+    from typing import TypeVar
+
+    from hercle_nb.events import HubEvent
+    from hercle_nb.invoices import Invoice
+    from hercle_nb.widgets.form import InvoiceForm
+
+    T = TypeVar("T")
+
+
+def connect(
+    environment: str | None = None,
+    *,
+    api_key: str | Callable[[], str] | None = None,
+    url: str | None = None,
+    allow_insecure: bool = False,
+    journal: bool | None = None,
+    max_events: int = 1_000_000,
+    max_bytes: int = 1 << 30,
+    timeout: float = 30.0,
+) -> Hub:
+    """Connect to a hub; without a key, to a simulator inside this process.
+
+    Args:
+        environment: ``simulator``, ``sandbox`` or ``production``. None takes the variable ``HERCLE_ENV``,
+            else ``sandbox`` if there is a key, else ``simulator``.
+        api_key: The key, a callable that is asked for it before every attempt, ``"ask"`` for a hidden
+            prompt, or None for the variable ``HERCLE_API_KEY``. The simulator needs none.
+        url: Another URL than the environment's own.
+        allow_insecure: Send the key over plain http to a host that is not this machine.
+        journal: None or False; this version keeps no journal.
+        max_events: Rows that the log keeps at least; older ones are evicted.
+        max_bytes: Text that the log keeps, in characters.
+        timeout: Seconds for connecting, and the default for every verb.
+
+    Raises:
+        ConfigurationError: An argument or variable is missing, unknown or contradicts another.
+        AuthenticationError: The hub refused the key; the message names where the key came from.
+        ConnectionFailed: No hub there, not a hub, or nothing came of it within ``timeout`` seconds.
+
+    Example:
+        >>> with connect("simulator") as hub:
+        ...     hub.create_invoice(0.001, "Payment for services", 24).amount_sat
+        100000
+    """
+    api_key = ApiKey.wrapped(api_key)
+    timeout = check_timeout(timeout)
+    core, portal = start(
+        environment,
+        api_key,
+        url,
+        allow_insecure=allow_insecure,
+        journal=journal,
+        max_events=max_events,
+        max_bytes=max_bytes,
+    )
+    try:
+        portal.call(core.connect(timeout))
+    except BaseException:
+        portal.stop()
+        raise
+    return Hub(AsyncHub(core, portal, timeout))
+
+
+class Hub(Face):
+    """A connection to Hercle's hub that any cell, thread or callback can use.
+
+    Verbs block until the answer is there and stop at once on an interrupt. The connection lives on a
+    thread of its own: it stays alive, and logs every event, while cells are busy. A hub to which nothing
+    refers any more closes itself.
+
+    Attributes:
+        aio: The same verbs, awaitable.
+        log: The `EventLog`.
+        timeout: Seconds that a verb waits unless told otherwise.
+    """
+
+    def __init__(self, aio: AsyncHub) -> None:
+        super().__init__(aio._core, aio._portal, aio.timeout)
+        self.aio = aio
+
+    def create_invoice(
+        self,
+        amount_btc: Any = None,
+        memo: str | None = None,
+        expiry_hours: int | None = None,
+        *,
+        amount_sat: int | None = None,
+        client_id: str | None = None,
+        allow_msat: bool = False,
+        timeout: float | None = None,
+    ) -> Invoice:
+        """Create a Lightning invoice.
+
+        Never sent twice by itself: the same ClientId with the same arguments again returns the known
+        invoice (``reused``). When it returns, the answering event is in `events`.
+
+        Args:
+            amount_btc: The amount in BTC: `Decimal`, `int`, plain decimal `str`, or a `float` that is exact.
+            memo: At most 639 bytes of UTF-8, or None.
+            expiry_hours: Whole hours from 1 to 720, or None for the hub's default of 24.
+            amount_sat: The amount in satoshis, instead of ``amount_btc``.
+            client_id: 1 to 36 printable ASCII characters without spaces; made if None.
+            allow_msat: Accept fractions of a satoshi.
+            timeout: Seconds to wait for the answer; None for the hub's own.
+
+        Raises:
+            InvalidRequest: An argument breaks a rule, or the ClientId was used with other arguments;
+                nothing was sent.
+            CommandRejected: The hub refused, with its words.
+            OutcomeUnknown: It was sent, and no answer came or the connection was lost.
+            HubTimeout: It could not be sent in time.
+            ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> hub = connect("simulator")
+            >>> invoice = hub.create_invoice("0.001", "Payment for services", 24, client_id="my-invoice-123")
+            >>> invoice.status, invoice.amount_btc
+            ('open', Decimal('0.001'))
+            >>> hub.close()
+        """
+        self._note_missing_journal(stacklevel=2)
+        return self._wait(
+            self.aio.create_invoice(
+                amount_btc,
+                memo,
+                expiry_hours,
+                amount_sat=amount_sat,
+                client_id=client_id,
+                allow_msat=allow_msat,
+                timeout=timeout,
+            )
+        )
+
+    def command(
+        self, method: str, *args: Any, client_id: str | None = None, timeout: float | None = None
+    ) -> HubEvent:
+        """Send a command and wait for the event that answers it.
+
+        Args:
+            method: The hub method, such as ``GetBalances``.
+            args: Its arguments after the ClientId, which is put first.
+            client_id: The ClientId; made if None.
+            timeout: Seconds to wait for the answer; None for the hub's own.
+
+        Raises:
+            InvalidRequest: An argument cannot be sent, or no event answers this method.
+            CommandRejected: The hub refused, with its words.
+            HubTimeout: No answer to a documented query in time, or it could not be sent in time.
+            OutcomeUnknown: No answer to any other method, which may have changed something.
+            ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> with connect("simulator") as hub:
+            ...     hub.command("GetBalances").subject
+            'account.balances.snapshot'
+        """
+        return self._wait(self.aio.command(method, *args, client_id=client_id, timeout=timeout))
+
+    def invoke(self, method: str, *args: Any, timeout: float | None = None) -> Any:
+        """Invoke a hub method and wait for its completion: the bare SignalR call.
+
+        Args:
+            method: The hub method.
+            args: Exactly its arguments, the ClientId among them.
+            timeout: Seconds to wait for the completion; None for the hub's own.
+
+        Returns:
+            The completion's result; Hercle's methods return None and answer by an event.
+
+        Raises:
+            InvalidRequest: An argument cannot be sent.
+            CommandRejected: The hub refused, with its words.
+            HubTimeout: No completion of a documented query or subscription in time.
+            OutcomeUnknown: No completion of any other method, which may have changed something.
+            ConnectionFailed: The hub is closed.
+        """
+        return self._wait(self.aio.invoke(method, *args, timeout=timeout))
+
+    def form(
+        self,
+        *,
+        amount_btc: Any = None,
+        amount_sat: int | None = None,
+        memo: str | None = None,
+        expiry_hours: int | None = 24,
+    ) -> InvoiceForm:
+        """Show a form that creates invoices with this hub.
+
+        Args:
+            amount_btc: What the amount field holds at first, in BTC.
+            amount_sat: The same in satoshis.
+            memo: What the memo field holds at first.
+            expiry_hours: What the expiry field holds at first; None for the hub's default.
+
+        Raises:
+            InvalidRequest: A default breaks a rule.
+        """
+        from hercle_nb.widgets.form import InvoiceForm
+
+        return InvoiceForm(
+            self, amount_btc=amount_btc, amount_sat=amount_sat, memo=memo, expiry_hours=expiry_hours
+        )
+
+    def close(self) -> None:
+        """Say goodbye to the hub and end its thread; does nothing the second time."""
+        self._portal.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _wait(self, verb: Coroutine[Any, Any, T]) -> T:
+        return self._portal.call(verb)
