@@ -1,0 +1,80 @@
+"""The hubs that tests run against, and a watch over what they leave behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import hercle_nb as hercle
+from tests.servers import HubProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE_HUB = Path(
+    os.environ.get("HERCLE_REFERENCE_HUB", ROOT.parent / "shared" / "reference-hub" / "reference-hub")
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Fail a test that leaves a thread behind; unclosed sockets and tasks fail it by their warnings."""
+    before = set(threading.enumerate())
+    yield
+    gc.collect()
+    deadline = time.monotonic() + 2
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left, f"threads left behind: {left}"
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the key or the environment of whoever runs it."""
+    monkeypatch.delenv("HERCLE_API_KEY", raising=False)
+    monkeypatch.delenv("HERCLE_ENV", raising=False)
+
+
+@pytest.fixture(scope="session")
+def simulator_process() -> Iterator[HubProcess]:
+    """The simulator as a program, for the whole session."""
+    with HubProcess.simulator() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def reference_process() -> Iterator[HubProcess]:
+    """ASP.NET Core SignalR itself, for the whole session."""
+    if not REFERENCE_HUB.exists():
+        pytest.skip(f"the reference hub is not here ({REFERENCE_HUB.name}); set HERCLE_REFERENCE_HUB")
+    with HubProcess.reference(REFERENCE_HUB) as process:
+        yield process
+
+
+@pytest.fixture(params=["simulator", "reference"])
+def server(request: pytest.FixtureRequest) -> HubProcess:
+    """A hub to connect to, once the simulator and once the reference hub, as good as new."""
+    process: HubProcess = request.getfixturevalue(f"{request.param}_process")
+    process.reset()
+    return process
+
+
+@pytest.fixture
+def simulator(simulator_process: HubProcess) -> HubProcess:
+    """The simulator alone, as good as new."""
+    simulator_process.reset()
+    return simulator_process
+
+
+@pytest.fixture
+def hub(server: HubProcess) -> Iterator[hercle.Hub]:
+    """A hub connected to `server`."""
+    with hercle.connect(url=server.url, api_key=server.key, journal=False, timeout=10) as hub:
+        yield hub

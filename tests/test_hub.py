@@ -1,0 +1,369 @@
+"""The verbs of a hub, on the simulator and on ASP.NET Core SignalR."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+import hercle_nb as hercle
+from hercle_nb.invoices import DEFAULT_EXPIRY_HOURS
+from tests.servers import interrupt_after
+
+if TYPE_CHECKING:
+    from tests.servers import HubProcess
+
+PAGE_EXAMPLE = ("0.001", "Payment for services", 24)
+
+
+def wait_until(condition, seconds: float = 5.0) -> None:
+    """Wait for something that another thread or process is about to do."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def test_page_example(hub: hercle.Hub, server: HubProcess) -> None:
+    """The command page's example gives an invoice that says what was asked for."""
+    invoice = hub.create_invoice(0.001, "Payment for services", 24, client_id="my-invoice-123")
+    assert invoice.client_id == "my-invoice-123"
+    assert invoice.status == "open"
+    assert not invoice.paid
+    assert not invoice.reused
+    assert invoice.warnings == ()
+    assert invoice.amount_msat == invoice.decoded.amount_msat == 100_000_000
+    assert invoice.amount_sat == 100_000
+    assert invoice.amount_btc == Decimal("0.001")
+    assert invoice.decoded.description == "Payment for services"
+    assert invoice.decoded.expiry == 24 * 3600
+    assert (invoice.expires_at - invoice.created_at).total_seconds() == 24 * 3600
+    assert invoice.http_status == 201
+    assert server.get("stats")["invoices"][0]["id"] == invoice.id
+
+
+def test_wire_bytes(hub: hercle.Hub, server: HubProcess) -> None:
+    """Four positional arguments go out, byte for byte as on the page, with the key on POST and GET alone."""
+    hub.create_invoice(0.001, "Payment for services", 24, client_id="my-invoice-123")
+    stats = server.stats()
+    assert stats["received"] == [
+        '{"type":1,"invocationId":"1","target":"CreateLightningInvoice",'
+        '"arguments":["my-invoice-123",0.001,"Payment for services",24]}'
+    ]
+    assert [(r["method"], r["key"]) for r in stats["requests"]] == [("POST", "header"), ("GET", "header")]
+    assert stats["headersSeen"] == []
+    assert stats["keySeenInPayload"] is False
+
+
+def test_twenty_random_requests(hub: hercle.Hub) -> None:
+    """Whatever is validly asked for is what the decoded payment request says, to the millisatoshi."""
+    rng = random.Random(4)
+    memos = ["", "☕ für 2", "ナンセンス 1杯", "a" * 639, "é" * 319, '"quoted" \\ and <b>', None]
+    for _ in range(20):
+        msat = rng.choice([rng.randrange(1, 10**6), rng.randrange(1, 10**12), 21 * 10**17])
+        memo, hours = rng.choice(memos), rng.choice([None, 1, 24, 720, rng.randint(1, 720)])
+        btc = Decimal(msat).scaleb(-11)
+        invoice = hub.create_invoice(btc, memo, hours, allow_msat=True)
+        assert invoice.warnings == ()
+        assert invoice.decoded.amount_msat == invoice.amount_msat == msat
+        assert invoice.decoded.description == (memo or "")
+        assert invoice.decoded.expiry_effective == (hours or DEFAULT_EXPIRY_HOURS) * 3600
+        assert invoice.memo == memo
+        assert invoice.expiry_hours == hours
+
+
+def test_none_goes_out_as_null(hub: hercle.Hub, server: HubProcess) -> None:
+    """A memo and an expiry that were not given are sent as null."""
+    hub.create_invoice(amount_sat=1, client_id="a")
+    assert json.loads(server.stats()["received"][0])["arguments"] == ["a", 1e-08, None, None]
+    assert "0.00000001," in server.stats()["received"][0]
+
+
+def test_answer_is_in_events(hub: hercle.Hub) -> None:
+    """When create_invoice returns, its command and its answer are rows of the frame."""
+    hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    frame = hub.events
+    assert list(frame["kind"]) == ["connection", "command", "event"]
+    assert list(frame["target"][1:]) == ["CreateLightningInvoice", "executionEvents"]
+    assert frame["subject"].iloc[-1] == "execution.invoice.created"
+    assert frame["client_id"].iloc[-1] == "a"
+    assert frame["data"].iloc[-1]["httpStatusCode"] == 201
+    assert json.loads(frame["raw"].iloc[-1])["target"] == "executionEvents"
+
+
+def test_same_client_id_sends_nothing(hub: hercle.Hub, server: HubProcess) -> None:
+    """The same ClientId with the same arguments, however written, returns the known invoice."""
+    first = hub.create_invoice(0.001, "m", 24, client_id="a")
+    again = hub.create_invoice(amount_sat=100_000, memo="m", expiry_hours=24, client_id="a")
+    assert again.reused
+    assert again.payment_request == first.payment_request
+    assert "not sent again" in repr(again)
+    assert server.created() == 1
+
+
+@pytest.mark.parametrize(
+    "other", [("0.002", "m", 24), ("0.001", "n", 24), ("0.001", "m", None), ("0.001", None, 24)]
+)
+def test_same_client_id_other_arguments(hub: hercle.Hub, server: HubProcess, other: tuple) -> None:
+    """The same ClientId with other arguments is refused before anything is sent."""
+    hub.create_invoice("0.001", "m", 24, client_id="a")
+    with pytest.raises(hercle.InvalidRequest, match="was used for another invoice"):
+        hub.create_invoice(*other, client_id="a")
+    assert server.created() == 1
+
+
+def test_two_threads_one_client_id(hub: hercle.Hub, server: HubProcess) -> None:
+    """Threads that create under one ClientId at once get one invoice."""
+    server.mode(replyDelayMs=100)
+    made: list[hercle.Invoice] = []
+    threads = [
+        threading.Thread(target=lambda: made.append(hub.create_invoice(*PAGE_EXAMPLE, client_id="a")))
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({invoice.payment_request for invoice in made}) == 1
+    assert sum(not invoice.reused for invoice in made) == 1
+    assert server.created() == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "words", "status"),
+    [
+        (
+            {"errorSubject": "execution.invoice.error"},
+            "ACCOUNT_LOCKED: The account may not create invoices",
+            None,
+        ),
+        ({"failStatus": 400}, "The invoice could not be created", 400),
+        ({"hubError": "the account is locked"}, "the account is locked", None),
+        ({"errorSubject": "preChecksError"}, "ACCOUNT_LOCKED: The account may not create invoices", None),
+    ],
+)
+def test_rejected(hub: hercle.Hub, server: HubProcess, mode: dict, words: str, status: int | None) -> None:
+    """A refusal carries the hub's words, and the same ClientId is not sent again."""
+    server.mode(**mode)
+    with pytest.raises(hercle.CommandRejected) as caught:
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    assert caught.value.message == words
+    assert caught.value.http_status == status
+    assert words in str(caught.value)
+    server.mode()
+    with pytest.raises(hercle.CommandRejected):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    assert server.created() == 0
+    assert hub.create_invoice(*PAGE_EXAMPLE, client_id="b").status == "open"
+
+
+@pytest.mark.parametrize("mode", [{"failStatus": 504}, {"crash": True}])
+def test_proves_nothing(hub: hercle.Hub, server: HubProcess, mode: dict) -> None:
+    """A status of 5xx, or an exception in the hub's method, says nothing about what was done."""
+    server.mode(**mode)
+    with pytest.raises(hercle.OutcomeUnknown) as caught:
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    assert caught.value.client_id == "a"
+    assert caught.value.method == "CreateLightningInvoice"
+    assert caught.value.sent_at.tzinfo is not None
+
+
+def test_no_answer_is_unknown_then_adopted(hub: hercle.Hub, server: HubProcess) -> None:
+    """Without an answer in time the outcome is unknown; the late answer is adopted, and nothing is resent."""
+    server.mode(replyDelayMs=400)
+    with pytest.raises(hercle.OutcomeUnknown, match=r"ClientId a .* no answer came in 0.1 s"):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a", timeout=0.1)
+    with pytest.raises(hercle.OutcomeUnknown):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    wait_until(lambda: (hub.events["subject"] == "execution.invoice.created").any())
+    invoice = hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    assert invoice.reused
+    assert server.created() == 1
+
+
+def test_query_without_answer(hub: hercle.Hub, server: HubProcess) -> None:
+    """A query that nobody answers is a time-out, since it changes nothing."""
+    server.mode(noReply=True)
+    with pytest.raises(hercle.HubTimeout, match="GetBalances"):
+        hub.command("GetBalances", timeout=0.1)
+    with pytest.raises(hercle.OutcomeUnknown):
+        hub.create_invoice(*PAGE_EXAMPLE, timeout=0.1)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        {"dataAsString": True},
+        {"omitClientId": True},
+        {"bareEnvelope": True},
+        {"bareEnvelope": True, "dataAsString": True},
+        {"replyBeforeCompletion": True},
+        {"replyTwice": True},
+    ],
+)
+def test_envelope_shapes(hub: hercle.Hub, server: HubProcess, mode: dict) -> None:
+    """Each shape that the documentation draws is understood, in any order and number."""
+    server.mode(**mode)
+    first = hub.create_invoice("0.001", "one", 24)
+    second = hub.create_invoice("0.002", "two", 24)
+    assert (first.decoded.description, second.decoded.description) == ("one", "two")
+    assert hub.command("GetBalances").data["baseCurrency"] == "EUR"
+
+
+def test_alike_without_client_id_are_never_crossed(hub: hercle.Hub, server: HubProcess) -> None:
+    """Two creations alike in flight, answered without ClientId: both unknown, nobody gets the other's."""
+    server.mode(omitClientId=True, replyDelayMs=100)
+    errors: list[BaseException] = []
+
+    def create() -> None:
+        try:
+            hub.create_invoice(*PAGE_EXAMPLE, timeout=1)
+        except hercle.OutcomeUnknown as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=create) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 2
+
+
+def test_reversed_answers(hub: hercle.Hub, server: HubProcess) -> None:
+    """Answers that come in reverse order reach those who asked."""
+    server.mode(reverseInBatchesOf=8)
+    made: dict[str, hercle.Invoice] = {}
+
+    def create(number: int) -> None:
+        made[f"c{number}"] = hub.create_invoice(
+            amount_sat=1000 + number, memo=f"m{number}", client_id=f"c{number}"
+        )
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(8):
+        assert made[f"c{number}"].decoded.amount_msat == (1000 + number) * 1000
+        assert made[f"c{number}"].decoded.description == f"m{number}"
+
+
+def test_odd_events_are_rows(hub: hercle.Hub, server: HubProcess) -> None:
+    """Events of any target, subject and shape are rows, garbage and unknown types too."""
+    server.post("push", {"target": "neverHeardOf", "subject": "a.b.c"})
+    for arguments in ([], ["x", 1], [None], ["text"], [{"data": '{"a": 0.10}'}]):
+        server.post("push", {"target": "other", "arguments": arguments})
+    server.post("raw", 'no json␞{"type":42}␞{"type":1,"target":"half"}␞')
+    wait_until(lambda: len(hub.events) == 10)
+    frame = hub.events.iloc[1:]
+    assert list(frame["target"].fillna("-")) == ["neverHeardOf", *["other"] * 5, "-", "-", "half"]
+    assert frame["subject"].iloc[0] == "a.b.c"
+    assert frame["data"].iloc[2] == ["x", 1]
+    assert frame["data"].iloc[5] == {"a": Decimal("0.10")}
+    assert list(frame["type"].iloc[6:8]) == ["not JSON", "message type 42"]
+    assert frame["raw"].iloc[6] == "no json"
+    assert hub.create_invoice(*PAGE_EXAMPLE).status == "open"
+
+
+def test_command(hub: hercle.Hub) -> None:
+    """A command puts the ClientId first and returns the event that answers it."""
+    event = hub.command("GetBalances", client_id="q")
+    assert (event.subject, event.client_id, event.kind) == ("account.balances.snapshot", "q", "event")
+    assert event.data["assets"][0]["available"] == Decimal("0.5")
+    assert hub.command("getlightninginvoices").data == []
+
+
+def test_command_refuses_subscriptions(hub: hercle.Hub) -> None:
+    """The subscription methods are not answered by an event, and the message says what to do instead."""
+    with pytest.raises(hercle.InvalidRequest, match=r"hub\.invoke"):
+        hub.command("SubscribePairPriceChannel", "BTCUSDT", 1)
+
+
+def test_invoke(hub: hercle.Hub, server: HubProcess) -> None:
+    """The bare call returns with the completion; a subscription's events come into the log."""
+    assert hub.invoke("SubscribePairPriceChannel", "p", "BTCUSDT", 1) is None
+    wait_until(lambda: (hub.events["subject"] == "execution.feeds.priceUpdate").sum() > 2)
+    assert hub.invoke("UnsubscribePairPriceChannel", "p", "BTCUSDT", 1) is None
+    with pytest.raises(hercle.CommandRejected, match="Method does not exist"):
+        hub.invoke("Nope")
+    with pytest.raises(hercle.CommandRejected, match="Failed to invoke 'GetBalances'"):
+        hub.invoke("GetBalances")
+
+
+def test_price_updates_answer_nobody(hub: hercle.Hub, server: HubProcess) -> None:
+    """A stream's event that carries the ClientId of a waiting command is not its answer."""
+    hub.invoke("SubscribePairPriceChannel", "a", "BTCUSDT", 1)
+    server.mode(replyDelayMs=200)
+    assert hub.create_invoice(*PAGE_EXAMPLE, client_id="a").status == "open"
+
+
+def test_too_long_a_message(hub: hercle.Hub) -> None:
+    """A message over the hub's limit is refused here; sent, it would end the connection."""
+    with pytest.raises(hercle.InvalidRequest, match="32,768"):
+        hub.command("GetBalances", "x" * 40_000)
+    assert hub.state == "connected"
+
+
+def test_interrupt_while_waiting(hub: hercle.Hub, server: HubProcess) -> None:
+    """An interrupt ends the wait at once, names the ClientId, and leaves the hub usable."""
+    server.mode(replyDelayMs=1500)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt) as caught, interrupt_after(0.2):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    assert time.monotonic() - began < 1.2
+    assert any("ClientId a" in note for note in caught.value.__notes__)
+    server.mode()
+    assert hub.create_invoice(*PAGE_EXAMPLE, client_id="b").status == "open"
+    wait_until(lambda: (hub.events["client_id"] == "a").sum() == 2)
+    assert hub.create_invoice(*PAGE_EXAMPLE, client_id="a").reused
+
+
+def test_lost_connection_is_closed(hub: hercle.Hub, server: HubProcess) -> None:
+    """A connection that the hub ends leaves the state closed, with the reason in repr, stats and errors."""
+    server.post("drop")
+    wait_until(lambda: hub.state == "closed")
+    assert "the hub ended the connection" in repr(hub)
+    assert "the hub ended the connection" in hub.stats["last_error"]
+    with pytest.raises(hercle.ConnectionFailed, match=r"the hub ended the connection.*hercle.connect\(\)"):
+        hub.create_invoice(*PAGE_EXAMPLE)
+    assert hub.events["subject"].iloc[-1] == "connection.closed"
+
+
+def test_lost_while_creating_is_unknown(hub: hercle.Hub, server: HubProcess) -> None:
+    """A connection that breaks after sending leaves the creation unknown, a query merely failed."""
+    server.mode(dropBeforeReply=True)
+    with pytest.raises(hercle.OutcomeUnknown, match="the connection ended"):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    with pytest.raises(hercle.OutcomeUnknown):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+
+
+def test_close_while_creating(hub: hercle.Hub, server: HubProcess) -> None:
+    """Closing from another thread ends a waiting creation at once, its outcome unknown."""
+    server.mode(noReply=True)
+    closer = threading.Timer(0.2, hub.close)
+    closer.start()
+    with pytest.raises(hercle.OutcomeUnknown):
+        hub.create_invoice(*PAGE_EXAMPLE)
+    closer.join()
+    with pytest.raises(hercle.ConnectionFailed):
+        hub.command("GetBalances")
+
+
+def test_stats(hub: hercle.Hub) -> None:
+    """The counters are a flat mapping of the documented names."""
+    hub.create_invoice(*PAGE_EXAMPLE)
+    stats = hub.stats
+    assert set(stats) >= {
+        *("attempts", "reconnects", "gaps", "bytes_in", "bytes_out", "messages_in", "messages_out"),
+        *("events", "events_dropped", "callback_errors", "callback_drops", "last_error"),
+    }
+    assert (stats["attempts"], stats["events"], stats["last_error"]) == (1, 1, None)
+    assert stats["bytes_in"] > 100
+    assert stats["messages_in"] >= 2
