@@ -7,7 +7,6 @@ too, so that the parser behind them is reached. Ends with status 1 if anything b
 came out. Times are medians for a call; the ratio compares two ways to decode in the same run.
 """
 
-
 from __future__ import annotations
 
 import argparse

@@ -39,7 +39,7 @@ _QUIET = (
     "font-weight:normal"
 )
 _WARNING = "border-left:4px solid #c62828;padding:4px 10px;margin:8px 0;font-weight:600"
-_SIMULATED = "the embedded simulator: its invoices are on regtest and nobody can pay them"
+_SIMULATED = "This is the embedded simulator: its invoices are on regtest and nobody can pay them."
 
 
 def invoice_text(invoice: Invoice) -> str:
@@ -136,7 +136,7 @@ def _line(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return f'<code style="font-size:12px;background:none">{escape(text)}</code>'
+    return f'<code style="font-size:12px;background:none;padding:0">{escape(text)}</code>'
 
 
 def _warning(text: str) -> str:

@@ -1,0 +1,1 @@
+"""The tests: a file a module, and the servers that they run against."""

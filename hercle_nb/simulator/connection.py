@@ -62,7 +62,6 @@ class Connection:
         """Serve the client until either side ends the connection."""
         try:
             if await self._shake_hands():
-                self._state.enter(self)
                 self._writer = asyncio.create_task(self._write())
                 await self._serve()
         finally:
@@ -95,11 +94,13 @@ class Connection:
         """End the connection in order: what waits, the last words, close code 1000."""
         if self._closing:
             return
-        waiting = "".join(self._outgoing) + last_words
-        self._stop_writing()
+        self._closing = True
+        self._outgoing.append(last_words)
+        self._wake.set()
+        self._room.set()
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._socket.send_str(waiting)
+                await asyncio.wait([self._writer or asyncio.create_task(self._write())])
                 await self._socket.close(code=1000)
         except (TimeoutError, ConnectionError):
             self._abort()
@@ -108,9 +109,8 @@ class Connection:
 
     def cut(self) -> None:
         """Tear the TCP connection down."""
-        if not self._closing:
-            self._stop_writing()
-            self._closed.set()
+        self._stop_writing()
+        self._closed.set()
         self._abort()
 
     def _abort(self) -> None:
@@ -118,29 +118,28 @@ class Connection:
             self._transport.abort()
 
     def _stop_writing(self) -> None:
+        """Let the writer end by itself: cancelled, it would break aiohttp's wait for others (3.14)."""
         self._closing = True
         self._outgoing.clear()
+        self._wake.set()
         self._room.set()
-        if self._writer is not None:
-            self._writer.cancel()
 
     async def _write(self) -> None:
         """Write what waits, as one frame: several messages share it as soon as several are ready."""
-        while True:
-            try:
-                async with asyncio.timeout(self._keepalive):
-                    await self._wake.wait()
-            except TimeoutError:
-                self._outgoing.append(wire.PING)
-            self._wake.clear()
-            frame = "".join(self._outgoing)
-            self._outgoing.clear()
-            self._waiting = 0
-            self._room.set()
-            try:
-                await self._socket.send_str(frame)
-            except ConnectionError:
-                return  # the reader notices, too
+        with contextlib.suppress(ConnectionError):  # the reader notices, too
+            while self._outgoing or not self._closing:
+                try:
+                    async with asyncio.timeout(self._keepalive):
+                        await self._wake.wait()
+                except TimeoutError:
+                    self._outgoing.append(wire.PING)
+                self._wake.clear()
+                frame = "".join(self._outgoing)
+                self._outgoing.clear()
+                self._waiting = 0
+                self._room.set()
+                if frame:
+                    await self._socket.send_str(frame)
 
     async def _receive(self) -> bool:
         """Take in one frame; False when there will be no more."""
@@ -162,6 +161,7 @@ class Connection:
                         return False
             answer = wire.handshake_answer(request)
         if answer == wire.HANDSHAKE_DONE:
+            self._state.enter(self)  # first: what is pushed once the client has the answer must reach it
             with contextlib.suppress(ConnectionError):
                 await self._socket.send_str(answer)
                 return True

@@ -115,7 +115,7 @@ class Server:
 
     def _note(self, request: web.Request) -> None:
         where = "none"
-        if _query(request, "access_token") is not None:
+        if _query(request, "access_token"):
             where = "query"
         elif "Authorization" in request.headers:
             where = "header"
@@ -143,16 +143,15 @@ class Server:
         header = request.headers.get("Authorization", "")
         key = header.removeprefix("Bearer ")
         if key == header:
-            key = _query(request, "access_token") or ""
+            key = _query(request, "access_token")
         return hmac.compare_digest(key.encode("utf-8", "replace"), wanted.encode("utf-8", "replace"))
 
     async def _negotiate(self, request: web.Request) -> web.Response:
         if request.method != "POST":
             return _text(405)
-        version = 0
-        if (asked := _query(request, "negotiateVersion")) is not None:
-            if not _INTEGER.fullmatch(asked) or not -(2**31) <= (version := int(asked)) < 2**31:
-                return _json({"error": "The client requested a non-integer protocol version."})
+        asked = _query(request, "negotiateVersion", "0")
+        if not _INTEGER.fullmatch(asked) or not -(2**31) <= (version := int(asked)) < 2**31:
+            return _json({"error": "The client requested a non-integer protocol version."})
         if version < 0:
             return _json(
                 {
@@ -177,9 +176,9 @@ class Server:
             return _text(405)
         token = _query(request, "id")
         upgrade = request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
-        if token is None and upgrade:
+        if not token and upgrade:
             token = secrets.token_urlsafe(16)
-        elif token is None:
+        elif not token:
             return _text(400, "Connection ID required")
         elif token not in self._ids:
             return _text(404, "No Connection with that ID")
@@ -242,9 +241,9 @@ def _within(path: str, root: str) -> bool:
     return path == root or path.startswith(f"{root}/")
 
 
-def _query(request: web.Request, name: str) -> str | None:
+def _query(request: web.Request, name: str, default: str = "") -> str:
     values = [value for key, value in request.query.items() if key.lower() == name.lower()]
-    return ",".join(values) if values else None
+    return ",".join(values) if values else default
 
 
 def _text(status: int, text: str = "") -> web.Response:

@@ -1,0 +1,47 @@
+"""A request for an invoice and the answers to it, with whatever a test wants to be different."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from hercle_nb.bolt11 import encode_payment_request
+from hercle_nb.invoices import Invoice, InvoiceRequest, read_answer
+
+PREIMAGE = bytes(range(32))
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def ask(**changes: Any) -> InvoiceRequest:
+    """Return the command page's example with some arguments changed."""
+    example = {"amount_btc": 0.001, "memo": "Payment for services", "expiry_hours": 24}
+    return InvoiceRequest(**({"client_id": "my-invoice-123", **example} | changes))
+
+
+def pay_to(**changes: Any) -> str:
+    """Return a payment request that fits `ask`, with some arguments changed."""
+    arguments: dict[str, Any] = {
+        "currency": "bcrt",
+        "amount_msat": 100_000_000,
+        "timestamp": int(NOW.timestamp()),
+        "payment_hash": hashlib.sha256(PREIMAGE).digest(),
+        "payment_secret": bytes(32),
+        "description": "Payment for services",
+        "expiry": 86_400,
+        "private_key": 7,
+    }
+    return encode_payment_request(**(arguments | changes))
+
+
+def answer(request: InvoiceRequest | None = None, **changes: Any) -> Invoice:
+    """Return the invoice that an answer with some fields changed makes; None leaves a field out."""
+    data = {
+        "httpStatusCode": 201,
+        "id": "inv_1",
+        "message": "created",
+        "encodedPaymentRequest": pay_to(),
+        **changes,
+    }
+    data = {key: value for key, value in data.items() if value is not None}
+    return read_answer(request or ask(), data, NOW, "")
