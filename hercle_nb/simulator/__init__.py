@@ -6,12 +6,11 @@ import itertools
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb._json import encode
 from hercle_nb._portal import Portal
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.simulator.faults import Faults
 from hercle_nb.simulator.server import Server
-from hercle_nb.simulator.wire import invocation
+from hercle_nb.simulator.wire import invocation, write
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -98,7 +97,7 @@ class Simulator:
         Raises:
             InvalidRequest: An argument that JSON has no form for.
         """
-        message = invocation(target, encode(list(args)))
+        message = invocation(target, write(list(args)))
         self._call(self._server.state.push(itertools.repeat(message, count), rate))
 
     def drop(self) -> None:

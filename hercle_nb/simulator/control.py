@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from hercle_nb._json import decode, encode
+from hercle_nb._json import decode
 from hercle_nb.simulator import wire
 from hercle_nb.simulator.state import iso
 
@@ -100,10 +100,10 @@ class Control:
                     "id": f"evt_{number:08x}",
                     "padding": "x" * padding,
                 }
-                yield self._state.event(target, subject, None, encode(data))
+                yield self._state.event(target, subject, None, wire.write(data))
 
         def same() -> Iterator[str]:
-            message = wire.invocation(target, encode(arguments))
+            message = wire.invocation(target, wire.write(arguments))
             yield from (message for _ in range(count))
 
         await self._state.push(messages() if arguments is None else same(), float(rate) or None)
@@ -139,4 +139,4 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 
 def _json(value: object) -> web.Response:
-    return web.Response(text=encode(value), content_type="application/json", charset="utf-8")
+    return web.Response(text=wire.write(value), content_type="application/json", charset="utf-8")

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb._json import encode
 from hercle_nb.simulator import wire
 from hercle_nb.simulator.state import iso
 
@@ -78,13 +77,13 @@ async def create_lightning_invoice(
     elif faults.rejectDuplicateClientId and client_id in state.client_ids:
         problem = "ClientId was used before"
     if problem is not None or amount_msat is None:
-        await _reply(state, connection, "preChecksError", client_id, encode({"message": problem}))
+        await _reply(state, connection, "preChecksError", client_id, wire.write({"message": problem}))
         return
     if faults.rejectDuplicateClientId and client_id is not None:
         state.client_ids.add(client_id)
     if faults.errorSubject is not None:
         refusal = {"statusError": "ACCOUNT_LOCKED", "message": "The account may not create invoices"}
-        await _reply(state, connection, faults.errorSubject, client_id, encode(refusal))
+        await _reply(state, connection, faults.errorSubject, client_id, wire.write(refusal))
         return
     answer: dict[str, Any] = {
         "httpStatusCode": faults.failStatus,
@@ -107,7 +106,7 @@ async def create_lightning_invoice(
             "message": "Lightning invoice created successfully",
             "encodedPaymentRequest": invoice.fields["encodedPaymentRequest"],
         }
-    await _reply(state, connection, "execution.invoice.created", client_id, encode(answer))
+    await _reply(state, connection, "execution.invoice.created", client_id, wire.write(answer))
 
 
 async def get_lightning_invoices(state: HubState, connection: Connection, client_id: str | None) -> None:
@@ -115,7 +114,7 @@ async def get_lightning_invoices(state: HubState, connection: Connection, client
     state.invocations.append({"method": "GetLightningInvoices", "clientId": client_id})
     _fail(state)
     if problem := _client_id_problem(client_id):
-        await _reply(state, connection, "preChecksError", client_id, encode({"message": problem}))
+        await _reply(state, connection, "preChecksError", client_id, wire.write({"message": problem}))
         return
     snapshot = f"[{','.join(invoice.text for invoice in state.invoices.values())}]"
     await _reply(state, connection, "lightspark.invoices.snapshot", client_id, snapshot)
@@ -140,7 +139,7 @@ async def get_balances(state: HubState, connection: Connection, client_id: str |
         "totalMaxExposure": 100_000,
         "deleted": False,
     }
-    await _reply(state, connection, "account.balances.snapshot", client_id, encode(balances))
+    await _reply(state, connection, "account.balances.snapshot", client_id, wire.write(balances))
 
 
 async def subscribe_pair_price_channel(
@@ -198,7 +197,7 @@ async def _feed(
             "timestamp": iso(datetime.now(UTC)),
         }
         await connection.send(
-            state.event("subscriptions", "execution.feeds.priceUpdate", client_id, encode(update))
+            state.event("subscriptions", "execution.feeds.priceUpdate", client_id, wire.write(update))
         )
         number += 1
         await asyncio.sleep(_PRICE_INTERVAL)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from hercle_nb._json import encode
 from hercle_nb.errors import ConfigurationError
+from hercle_nb.simulator import wire
 from hercle_nb.simulator.connection import Connection
 from hercle_nb.simulator.state import HubState
 
@@ -135,7 +135,7 @@ class Server:
             )
         if faults.redirect and root is PATH:
             target = f"{request.scheme}://{request.host}{REDIRECTED_PATH}"
-            body = encode({"url": target, "accessToken": REDIRECT_TOKEN})
+            body = wire.write({"url": target, "accessToken": REDIRECT_TOKEN})
             return web.Response(text=body, content_type="application/json", charset="utf-8")
         return None
 
@@ -251,4 +251,4 @@ def _text(status: int, text: str = "") -> web.Response:
 
 
 def _json(body: dict[str, object]) -> web.Response:
-    return web.Response(body=encode(body).encode(), headers={"Content-Type": "application/json"})
+    return web.Response(body=wire.write(body).encode(), headers={"Content-Type": "application/json"})

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb._json import encode
 from hercle_nb.bolt11 import encode_payment_request
 from hercle_nb.simulator import wire
 from hercle_nb.simulator.faults import Faults
@@ -41,7 +40,7 @@ class StoredInvoice:
     text: str = ""
 
     def __post_init__(self) -> None:
-        self.text = encode(self.fields)
+        self.text = wire.write(self.fields)
 
     def pay(self) -> None:
         """Close it and reveal the preimage."""
@@ -50,7 +49,7 @@ class StoredInvoice:
             "updatedAt": iso(datetime.now(UTC)),
             "paymentPreimage": self.preimage,
         }
-        self.text = encode(self.fields)
+        self.text = wire.write(self.fields)
 
 
 class HubState:
@@ -105,7 +104,7 @@ class HubState:
 
     def envelope(self, channel: str, subject: str, client_id: str | None, data: str) -> str:
         """Write the event's one argument as JSON; ``data`` is JSON already."""
-        payload = encode(data) if self.faults.dataAsString else data
+        payload = wire.write(data) if self.faults.dataAsString else data
         if self.faults.bareEnvelope:
             return f'{{"data":{payload}}}'
         names: dict[str, str | None] = {
@@ -116,7 +115,7 @@ class HubState:
         }
         if not self.faults.omitClientId:
             names["clientId"] = client_id
-        return f'{encode(names)[:-1]},"data":{payload}}}'
+        return f'{wire.write(names)[:-1]},"data":{payload}}}'
 
     def event(self, target: str, subject: str, client_id: str | None, data: str) -> str:
         """Write the message of an event; ``data`` is JSON already."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -191,15 +192,33 @@ def to_decimal(number: Decimal) -> Decimal:
     raise Unbindable
 
 
+def write(value: Any) -> str:
+    """Write JSON as SignalR does: no space, and few characters beyond ASCII escaped.
+
+    Raises:
+        InvalidRequest: The value holds something that JSON has no form for.
+    """
+    text = encode(value)
+    return text if text.isascii() else "".join(map(_escape, text))
+
+
+def _escape(character: str) -> str:
+    bmp = character <= "\uffff"
+    if bmp and (character.isprintable() or unicodedata.category(character) == "Cf") and character != "\ufeff":
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[i : i + 2].hex().upper()}" for i in range(0, len(units), 2))
+
+
 def invocation(target: str, arguments: str) -> str:
     """Write the invocation of a client's target; the arguments are a JSON array already."""
-    return f'{{"type":1,"target":{encode(target)},"arguments":{arguments}}}{SEPARATOR}'
+    return f'{{"type":1,"target":{write(target)},"arguments":{arguments}}}{SEPARATOR}'
 
 
 def completion(invocation_id: str, error: str | None = None) -> str:
     """Write the completion of a method that returns nothing, or failed."""
-    outcome = '"result":null' if error is None else f'"error":{encode(error)}'
-    return f'{{"type":3,"invocationId":{encode(invocation_id)},{outcome}}}{SEPARATOR}'
+    outcome = '"result":null' if error is None else f'"error":{write(error)}'
+    return f'{{"type":3,"invocationId":{write(invocation_id)},{outcome}}}{SEPARATOR}'
 
 
 def handshake_answer(message: bytes) -> str:
@@ -220,4 +239,4 @@ def handshake_answer(message: bytes) -> str:
 
 def refusal(reason: str) -> str:
     """Write the handshake's answer that refuses it."""
-    return f'{{"error":{encode(reason)}}}{SEPARATOR}'
+    return f'{{"error":{write(reason)}}}{SEPARATOR}'
