@@ -155,6 +155,7 @@ def _build(rows: Sequence[_Row], first_seq: int) -> pd.DataFrame:
         data[index] = content.data
     received_at = np.array([row.received_us for row in rows], dtype="int64").view("datetime64[us]")
     texts = {name: pd.array([getattr(c, name) for c in contents], dtype=text) for name in _TEXT_COLUMNS}
+    seq = pd.RangeIndex(first_seq, first_seq + len(rows), name="seq")
     columns: dict[str, Any] = {
         "received_at": pd.DatetimeIndex(received_at).tz_localize("UTC"),
         "kind": pd.Categorical([row.kind for row in rows], categories=KINDS),
@@ -162,11 +163,10 @@ def _build(rows: Sequence[_Row], first_seq: int) -> pd.DataFrame:
         "target": texts["target"],
         "subject": texts["subject"],
         "client_id": texts["client_id"],
-        "data": data,
+        "data": pd.Series(data, index=seq, dtype=object),  # bare, texts alone would become str
         "channel": texts["channel"],
         "topic": texts["topic"],
         "type": texts["type"],
         "raw": pd.array([row.raw for row in rows], dtype=text),
     }
-    seq = pd.RangeIndex(first_seq, first_seq + len(rows), name="seq")
     return pd.DataFrame(columns, index=seq)

@@ -20,14 +20,12 @@ import websockets
 from hercle_nb.bolt11 import decode_payment_request
 from hercle_nb.errors import ConnectionFailed, InvalidRequest
 from hercle_nb.simulator import Faults, Simulator, wire
+from tests.signalr_client import KEY, connected, serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hercle_nb.simulator.server import Server
-
-
-from tests.signalr_client import KEY, connected, serving
 
 
 def taken_apart(request: str) -> Any:

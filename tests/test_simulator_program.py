@@ -19,13 +19,13 @@ import websockets
 from hercle_nb.errors import ConfigurationError
 from hercle_nb.simulator import Faults, Simulator
 from hercle_nb.simulator.__main__ import main
+from tests.signalr_client import KEY, connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.servers import HubProcess
 
-from tests.signalr_client import KEY, connected
 
 BASE = re.compile(r"http://127\.0\.0\.1:\d+")
 
