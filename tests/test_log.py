@@ -234,7 +234,7 @@ def test_reading_while_another_thread_evicts() -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    seqs = {log.record(event(number), 1): f"s.{number}" for number in range(5_000)}
+    seqs = {log.record(event(number), 1): f"s.{number}" for number in range(2_000)}
     done.set()
     thread.join(60)
     frames.append(log.frame())

@@ -39,7 +39,7 @@ DIFFERENT = {
     "negotiate where only long polling is offered": _POLLING,
     "upgrade where only long polling is offered": _POLLING,
     "silent client: pings each second, closed after the client time-out of 3 s": (
-        "recorded wrongly: that client sent pings; a silent one is kept, and pinged (test_simulator_protocol.py)"
+        "recorded wrongly, that client sent pings; a silent one: test_simulator_protocol.py"
     ),
     "hub killed (SIGKILL)": "a process of its own is killed in test_simulator_program.py",
     "second socket on the same token": "together with the first socket below",
