@@ -162,6 +162,14 @@ def decode_payment_request(text: str) -> PaymentRequest:
     )
 
 
+def peek_amount(text: str) -> int | None:
+    """The amount in msat that a payment request's beginning names, nothing else of it looked at."""
+    try:
+        return _read_amount(_split_prefix(text.lower().rpartition("1")[0])[1])
+    except PaymentRequestError:
+        return None
+
+
 def encode_payment_request(
     *,
     currency: str,

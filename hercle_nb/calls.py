@@ -36,7 +36,9 @@ class Call:
         method: The hub method.
         client_id: Its ClientId, or None for a bare invocation.
         request: For a creation, what was asked.
+        arguments: What is sent.
         sent_at: When it was handed to the connection; None before.
+        lost_at: When the connection that took it was lost, in seconds since 1970.
         waiting: How many callers wait for it.
         completion: The result of the SignalR completion.
         answer: The answering event.
@@ -45,9 +47,11 @@ class Call:
     """
 
     method: str
+    arguments: list[Any]
     client_id: str | None = None
     request: InvoiceRequest | None = None
     sent_at: datetime | None = None
+    lost_at: float | None = None
     waiting: int = 0
     completion: asyncio.Future[Any] = field(default_factory=_future)
     answer: asyncio.Future[HubEvent] = field(default_factory=_future)
@@ -58,6 +62,16 @@ class Call:
     def settled(self) -> bool:
         """Whether the hub has said how it ended."""
         return self.invoice is not None or self.rejection is not None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be asked again after a loss: it changes nothing."""
+        return commands.changes_nothing(self.method)
+
+    @property
+    def may_be_settled_later(self) -> bool:
+        """Whether the hub's list or a late answer can still tell what became of it after a loss."""
+        return self.request is not None
 
     def fail(self, error: HercleError) -> None:
         """Tell everybody who waits."""
@@ -71,7 +85,7 @@ class Call:
         name = self.method if self.client_id is None else f"{self.method} with ClientId {self.client_id}"
         if self.sent_at is None:
             return HubTimeout(f"{name} was not sent: {why}. It will not be sent later.")
-        if commands.changes_nothing(self.method):
+        if self.repeatable:
             return HubTimeout(f"{name} has no answer: {why}. It changes nothing, so ask again.")
         advice = "It is not sent again by itself; look at the hub's own list before you repeat it."
         if self.request is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,17 @@ class _Row(NamedTuple):
     content: Content | None  # None: not taken apart yet
 
 
+@dataclass
+class _Gap:
+    """A time without a connection."""
+
+    connection: int
+    lost_us: int
+    back_us: int | None
+    attempts: int
+    reason: str
+
+
 class EventLog:
     """An append-only log of hub events, commands and changes of the connection.
 
@@ -44,6 +56,7 @@ class EventLog:
         self._max_bytes = max_bytes
         self._rows: list[_Row] = []
         self._bytes = 0
+        self._gaps: list[_Gap] = []
         self._evicted = 0  # also the seq of the first row kept
         self._framed = 0  # rows kept that are in the cached frame
         self._frame: pd.DataFrame | None = None
@@ -60,6 +73,49 @@ class EventLog:
     def evicted(self) -> int:
         """How many rows have left memory."""
         return self._evicted
+
+    @property
+    def next_seq(self) -> int:
+        """The seq that the next row will have."""
+        return self._evicted + len(self._rows)
+
+    @property
+    def gaps(self) -> pd.DataFrame:
+        """When there was no connection, so that events may be missing: one row for each loss.
+
+        Returns:
+            Columns ``connection`` int32 (the one that was lost), ``lost_at``, ``back_at``
+            datetime64[us, UTC] (NaT while it lasts), ``attempts`` int32, ``reason`` str.
+        """
+        import numpy as np
+        import pandas as pd
+
+        gaps = list(self._gaps)
+        lost = np.array([gap.lost_us for gap in gaps], dtype="int64").view("datetime64[us]")
+        back = np.array([gap.back_us for gap in gaps], dtype="float64")
+        return pd.DataFrame(
+            {
+                "connection": np.array([gap.connection for gap in gaps], dtype="int32"),
+                "lost_at": pd.DatetimeIndex(lost).tz_localize("UTC"),
+                "back_at": pd.to_datetime(back, unit="us", utc=True).as_unit("us"),
+                "attempts": np.array([gap.attempts for gap in gaps], dtype="int32"),
+                "reason": pd.array([gap.reason for gap in gaps], dtype=_text_dtype()),
+            }
+        )
+
+    def record_loss(self, connection: int, reason: str) -> None:
+        """Append a row for a lost connection, and begin a gap. For the hub's own thread."""
+        content = Content(subject="connection.lost", data={"reason": reason})
+        self.record(None, connection, CONNECTION, content)
+        self._gaps.append(_Gap(connection, self._rows[-1].received_us, None, 0, reason))
+
+    def record_return(self, connection: int, attempts: int) -> None:
+        """Append a row for a connection made anew, and end the gap. For the hub's own thread."""
+        gap = self._gaps[-1]
+        now = max(time.time_ns() // 1_000, gap.lost_us)
+        data = {"seconds": (now - gap.lost_us) / 1_000_000, "attempts": attempts, "reason": gap.reason}
+        self.record(None, connection, CONNECTION, Content(subject="connection.back", data=data))
+        gap.back_us, gap.attempts = self._rows[-1].received_us, attempts
 
     def record(
         self, raw: str | None, connection: int, kind: str = EVENT, content: Content | None = None
@@ -143,12 +199,19 @@ class EventLog:
         self._rows.append(_Row(self._rows[-1].received_us, CONNECTION, connection, None, content))
 
 
+def _text_dtype() -> pd.StringDtype:
+    """The dtype str of pandas with Python's own texts: Arrow's refuse half a character (a lone surrogate)."""
+    import numpy as np
+    import pandas as pd
+
+    return pd.StringDtype("python", na_value=np.nan)
+
+
 def _build(rows: Sequence[_Row], first_seq: int) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    # pandas' own str with Python's texts: Arrow's refuse half a character (a lone surrogate)
-    text = pd.StringDtype("python", na_value=np.nan)
+    text = _text_dtype()
     contents = [row.content or read_event(row.raw or "") for row in rows]
     data = np.empty(len(rows), dtype=object)
     for index, content in enumerate(contents):

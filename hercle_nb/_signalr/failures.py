@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from hercle_nb.errors import AuthenticationError, ConnectionFailed, HercleError
 
 _WORTH_ANOTHER = (408, 425, 429)
+
+
+class Finality(Enum):
+    """When trying again is pointless."""
+
+    NEVER = "never"
+    AT_FIRST = "at the first connection"
+    ALWAYS = "always"
 
 
 class AttemptFailed(Exception):
@@ -12,14 +22,14 @@ class AttemptFailed(Exception):
 
     Attributes:
         error: What the user is told if nothing better comes.
-        final: Whether trying again is pointless.
+        finality: When trying again is pointless.
         retry_after: Seconds that the hub asked for, or None.
     """
 
-    def __init__(self, error: HercleError, *, final: bool, retry_after: float | None = None) -> None:
+    def __init__(self, error: HercleError, finality: Finality, retry_after: float | None = None) -> None:
         super().__init__(str(error))
         self.error = error
-        self.final = final
+        self.finality = finality
         self.retry_after = retry_after
 
 
@@ -33,10 +43,12 @@ def refused_by_status(
                 f"The hub at {url} refused the API key from {key_source} ({status}). Check that it is whole, "
                 "not revoked, and of this environment: sandbox and production have keys of their own."
             ),
-            final=True,
+            Finality.ALWAYS,
         )
     answer = f"{status} {said}".strip()
+    finality = Finality.AT_FIRST
     if 300 <= status < 400:
+        finality = Finality.ALWAYS  # it would take the key elsewhere
         text = (
             f"{url} answered {answer}: an HTTP redirect, which a hub does not send; give the final address."
         )
@@ -45,20 +57,28 @@ def refused_by_status(
             f"There is no hub at {url} (404); check the path, it ends in /ExecutionLiveServer/v1 at Hercle."
         )
     elif status in _WORTH_ANOTHER or status >= 500:
+        finality = Finality.NEVER
         text = f"The hub at {url} is not available: it answered {answer}."
     else:
         text = f"{url} is not a SignalR hub, or refuses this client: it answered {answer}."
-    final = status < 500 and status not in _WORTH_ANOTHER
-    return AttemptFailed(ConnectionFailed(text), final=final, retry_after=retry_after)
+    return AttemptFailed(ConnectionFailed(text), finality, retry_after)
 
 
 def not_a_hub(url: str, said: str) -> AttemptFailed:
     """Something answers there, but it does not speak SignalR over WebSockets."""
     return AttemptFailed(
-        ConnectionFailed(f"What answers at {url} is not a SignalR hub we can use: {said}."), final=True
+        ConnectionFailed(f"What answers at {url} is not a SignalR hub we can use: {said}."), Finality.AT_FIRST
     )
 
 
-def unreachable(url: str, why: str, *, final: bool = False) -> AttemptFailed:
+def key_would_leave(url: str, why: str) -> AttemptFailed:
+    """A negotiation that would hand the key to somebody else."""
+    return AttemptFailed(
+        ConnectionFailed(f"The hub at {url} {why}; the key stays here. Give the final address as url."),
+        Finality.ALWAYS,
+    )
+
+
+def unreachable(url: str, why: str, finality: Finality = Finality.NEVER) -> AttemptFailed:
     """Nothing usable answered there."""
-    return AttemptFailed(ConnectionFailed(f"No hub answers at {url}: {why}."), final=final)
+    return AttemptFailed(ConnectionFailed(f"No hub answers at {url}: {why}."), finality)

@@ -18,7 +18,14 @@ import aiohttp
 from yarl import URL
 
 from hercle_nb import _json
-from hercle_nb._signalr.failures import AttemptFailed, not_a_hub, refused_by_status, unreachable
+from hercle_nb._signalr.failures import (
+    AttemptFailed,
+    Finality,
+    key_would_leave,
+    not_a_hub,
+    refused_by_status,
+    unreachable,
+)
 from hercle_nb.config import Secret, is_loopback
 
 MAX_REDIRECTS = 10
@@ -27,10 +34,17 @@ _MAX_ANSWER = 65_536  # bytes; an honest answer has less than one thousand
 
 @dataclass(frozen=True)
 class Negotiated:
-    """Where the WebSocket goes and what it carries."""
+    """Where the WebSocket goes and what it carries.
 
-    url: str  # http(s), with the connection's id
+    Attributes:
+        url: http(s), with the connection's id.
+        headers: The upgrade's headers, the token among them.
+        clock_ahead: Seconds that the hub's clock is ahead of ours, by its ``Date`` header; 0 without one.
+    """
+
+    url: str
     headers: dict[str, str]
+    clock_ahead: float = 0.0
 
 
 async def negotiate(url: str, key: Secret, key_source: str, *, timeout: float) -> Negotiated:
@@ -51,9 +65,10 @@ async def negotiate(url: str, key: Secret, key_source: str, *, timeout: float) -
     ) as session:
         token = key
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await _ask(session, url, token, key_source)
+            answer, date = await _ask(session, url, token, key_source)
             if "url" not in answer:
-                return Negotiated(_connection_url(url, answer), _headers(jar, url, token))
+                ahead = _seconds_from_now(date) or 0.0
+                return Negotiated(_connection_url(url, answer), _headers(jar, url, token), ahead)
             target = answer["url"]
             if not isinstance(target, str) or urlsplit(target).scheme not in ("http", "https"):
                 raise not_a_hub(url, "it redirects to something that is not a web address")
@@ -61,16 +76,17 @@ async def negotiate(url: str, key: Secret, key_source: str, *, timeout: float) -
             if isinstance(own_token, str) and own_token:
                 token = Secret(own_token)
             elif _origin(target) != _origin(url):
-                raise not_a_hub(
-                    url, "it redirects to another host without a token for it; the key stays here"
-                )
+                raise key_would_leave(url, "redirects to another host without a token for it")
             if urlsplit(url).scheme == "https" and urlsplit(target).scheme == "http":
-                raise not_a_hub(url, "it redirects from https to plain http")
+                raise key_would_leave(url, "redirects from https to plain http")
             url = target
     raise not_a_hub(url, f"it redirected more than {MAX_REDIRECTS} times")
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, token: Secret, key_source: str) -> dict[str, Any]:
+async def _ask(
+    session: aiohttp.ClientSession, url: str, token: Secret, key_source: str
+) -> tuple[dict[str, Any], str | None]:
+    """One negotiation's answer, and its ``Date``."""
     parts = urlsplit(url)
     query = "&".join(filter(None, (parts.query, "negotiateVersion=1")))
     address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/negotiate", query=query))
@@ -84,7 +100,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, token: Secret, key_sour
             async for chunk in response.content.iter_any():
                 if len(body := body + chunk) > _MAX_ANSWER:
                     break
-            status, kind, retry = response.status, response.content_type, response.headers.get("Retry-After")
+            status, kind, headers = response.status, response.content_type, response.headers
     except TimeoutError:
         raise unreachable(url, f"nothing came back in {session.timeout.total:g} s") from None
     except (aiohttp.ClientError, OSError) as error:
@@ -92,7 +108,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, token: Secret, key_sour
     text = body.decode("utf-8", "replace")
     said = _quoted(text.replace(token, "[secure]"))  # a server may echo what it was sent
     if status != 200:
-        raise refused_by_status(status, url, key_source, said, _seconds(retry))
+        raise refused_by_status(status, url, key_source, said, _retry_after(headers.get("Retry-After")))
     try:
         answer = _json.decode(text)
     except ValueError:
@@ -101,7 +117,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, token: Secret, key_sour
         raise not_a_hub(url, f"it answered {said}")
     if answer.get("error"):
         raise not_a_hub(url, f"it answered with an error, {said}")
-    return answer
+    return answer, headers.get("Date")
 
 
 def _connection_url(url: str, answer: dict[str, Any]) -> str:
@@ -134,10 +150,12 @@ def _translated(error: Exception, url: str) -> AttemptFailed:
     if isinstance(error, aiohttp.ClientConnectorCertificateError) or isinstance(
         cause, ssl.SSLCertVerificationError
     ):
-        return unreachable(url, f"its TLS certificate is not trusted ({_quoted(str(error))})", final=True)
+        return unreachable(
+            url, f"its TLS certificate is not trusted ({_quoted(str(error))})", Finality.AT_FIRST
+        )
     if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
         return unreachable(
-            url, "the host name is unknown; check it, and that this machine is online", final=True
+            url, "the host name is unknown; check it, and that this machine is online", Finality.AT_FIRST
         )
     if isinstance(cause, ConnectionRefusedError):
         return unreachable(url, "the connection was refused; nothing listens there")
@@ -149,16 +167,18 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _retry_after(text: str | None) -> float | None:
     """``Retry-After``, seconds or a date, as seconds from now."""
-    if not retry_after:
-        return None
+    if text and text.isascii() and text.isdigit():
+        return float(text)
+    seconds = _seconds_from_now(text)
+    return None if seconds is None else max(0.0, seconds)
+
+
+def _seconds_from_now(date: str | None) -> float | None:
+    """An HTTP date as seconds from now; None for anything else."""
     try:
-        return max(0.0, float(int(retry_after)))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+        return parsedate_to_datetime(date).timestamp() - time.time() if date else None
     except ValueError:
         return None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +21,8 @@ from pysignalr.utils import replace_scheme
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
-from hercle_nb._signalr.failures import AttemptFailed, not_a_hub, refused_by_status, unreachable
+from hercle_nb._signalr.failures import AttemptFailed, Finality, not_a_hub, refused_by_status, unreachable
+from hercle_nb._signalr.policy import Ending
 from hercle_nb._signalr.protocol import SEPARATOR, HubProtocol
 from hercle_nb.config import is_loopback
 from hercle_nb.errors import ConnectionFailed
@@ -38,15 +40,29 @@ _INVOCATION_START = '{"type":1,'  # as ASP.NET Core writes it; any other order i
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds, and one size; the defaults are SignalR's own where it has one."""
+    """Watchdogs and limits; the defaults are SignalR's own where it has one.
+
+    Attributes:
+        negotiate: Seconds for each request of a negotiation, connecting included.
+        upgrade: Seconds for the WebSocket's opening, connecting included.
+        handshake: Seconds for SignalR's handshake.
+        ping: Seconds between our pings.
+        server_silence: Seconds without any message after which the hub is taken for gone.
+        goodbye: Seconds for a polite end.
+        tick: Seconds between two looks at the clocks.
+        pace: What the delays between attempts are multiplied with.
+        max_size: Bytes of one message received.
+    """
 
     negotiate: float = 15.0
-    handshake: float = 15.0
     upgrade: float = 15.0
+    handshake: float = 15.0
     ping: float = 15.0
     server_silence: float = 30.0
     goodbye: float = 2.0
-    max_size: int = 16 * 1024 * 1024  # bytes of one message received
+    tick: float = 1.0
+    pace: float = 1.0
+    max_size: int = 16 * 1024 * 1024
 
 
 class Receiver(Protocol):
@@ -67,11 +83,9 @@ class _Connect(connect):
 
 
 class HubTransport(WebsocketTransport):
-    """One connection: `open` it, `run` it until it ends, `say_goodbye` to end it.
+    """One connection: `open` it, `run` it until it ends, `say_goodbye` or `abandon` it to end it.
 
     Attributes:
-        ending: Why it ended, once `run` has returned.
-        allow_reconnect: What the hub's close message said of coming back; None without one.
         bytes_in: Bytes received.
         messages_in: Messages received, pings and completions among them.
     """
@@ -87,15 +101,14 @@ class HubTransport(WebsocketTransport):
             connection_timeout=timings.upgrade,  # type: ignore[arg-type]  # declared int, used as seconds
             max_size=timings.max_size,
         )
-        self.ending = ""
-        self.allow_reconnect: bool | None = None
         self.bytes_in = 0
         self.messages_in = 0
+        self._heard_at = time.monotonic()
         self._hub_url = target.url.partition("?")[0]
         self._receiver = receiver
         self._timings = timings
         self._rest = b""
-        self._leaving = False
+        self._ending: Ending | None = None
 
     async def open(self, key_source: str) -> None:
         """Upgrade and shake hands.
@@ -123,14 +136,14 @@ class HubTransport(WebsocketTransport):
         self._ws = connection
         await self._set_state(ConnectionState.connected)
 
-    async def run(self) -> None:
-        """Receive until the connection ends; `ending` then says why. Never raises on what is received."""
+    async def run(self) -> Ending:  # type: ignore[override]  # pysignalr's returns nothing
+        """Receive until the connection ends, and say why it did. Never raises on what is received."""
         connection = self._ws
         if connection is None:
             raise RuntimeError("run() needs a connection that open() made")
         pinging = asyncio.create_task(self._keepalive(connection))
         try:
-            self.ending = await self._receive(connection)
+            ending = await self._receive(connection)
         finally:
             pinging.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -140,6 +153,7 @@ class HubTransport(WebsocketTransport):
             await connection.close()
             if self._rest:
                 self._receiver.received(_text(self._rest), incomplete=True)
+        return self._ending or ending
 
     async def invoke(self, invocation_id: str, method: str, arguments: list[Any]) -> None:
         """Send an invocation.
@@ -152,9 +166,19 @@ class HubTransport(WebsocketTransport):
         except (ConnectionClosed, RuntimeError) as error:  # pysignalr raises RuntimeError when not open
             raise ConnectionFailed(f"The connection was lost while {method} was sent.") from error
 
+    def silence(self) -> float:
+        """Seconds since the last message."""
+        return time.monotonic() - self._heard_at
+
+    def abandon(self, ending: Ending) -> None:
+        """End the connection for a reason of ours, without a word to a hub that may not be there."""
+        self._ending = ending
+        if self._ws is not None:
+            self._ws.transport.abort()
+
     async def say_goodbye(self) -> None:
         """End the connection as a client should: a close message, then the WebSocket's own."""
-        self._leaving = True
+        self._ending = Ending("closed by this client")
         if (connection := self._ws) is None:
             return
         with contextlib.suppress(WebSocketException, RuntimeError, TimeoutError):
@@ -181,7 +205,7 @@ class HubTransport(WebsocketTransport):
                 error.response.status_code, url, key_source, repr(body) if body else ""
             )
             if error.response.status_code in (404, 409):  # the id ran out between negotiate and upgrade
-                failure.final = False
+                failure.finality = Finality.NEVER
             raise failure from error
         except TimeoutError:
             raise unreachable(url, f"the upgrade was not answered in {self._timings.upgrade:g} s") from None
@@ -201,10 +225,10 @@ class HubTransport(WebsocketTransport):
                 ConnectionFailed(
                     f"The hub at {self._hub_url} refused the handshake: {self._redacted(reply)}"
                 ),
-                final=True,
+                Finality.AT_FIRST,
             )
 
-    async def _receive(self, connection: ClientConnection) -> str:
+    async def _receive(self, connection: ClientConnection) -> Ending:
         try:
             while True:
                 *messages, self._rest = self._rest.split(SEPARATOR.encode())
@@ -213,20 +237,21 @@ class HubTransport(WebsocketTransport):
                     if (goodbye := self._deliver(_text(message))) is not None:
                         return goodbye
                 if len(self._rest) > self._timings.max_size:
-                    return f"a message exceeded {self._timings.max_size:,} bytes"
+                    return self._too_large()
                 async with asyncio.timeout(self._timings.server_silence):
                     self._count(await connection.recv(decode=False))
         except TimeoutError:
-            return f"nothing was heard from the hub for {self._timings.server_silence:g} s"
+            return Ending(f"nothing was heard from the hub for {self._timings.server_silence:g} s")
         except ConnectionClosed as error:
             return self._why_closed(error)
 
     def _count(self, frame: bytes) -> None:
+        self._heard_at = time.monotonic()
         self.bytes_in += len(frame)
         self._rest += frame
 
-    def _deliver(self, raw: str) -> str | None:
-        """Hand one message on; a text only for the message by which the hub ends the connection."""
+    def _deliver(self, raw: str) -> Ending | None:
+        """Hand one message on; an ending only for the message by which the hub ends the connection."""
         if raw.startswith(_INVOCATION_START):
             self._receiver.received(raw)
             return None
@@ -237,9 +262,10 @@ class HubTransport(WebsocketTransport):
             self._receiver.completed(message["invocationId"], message)
             return None
         if kind == CLOSE:
-            self.allow_reconnect = message.get("allowReconnect") is True
-            reason = message.get("error")
-            return f"the hub ended the connection: {reason}" if reason else "the hub ended the connection"
+            reason = f": {message['error']}" if message.get("error") else ""
+            return Ending(
+                f"the hub ended the connection{reason}", goodbye=message.get("allowReconnect") is not True
+            )
         self._receiver.received(raw)
         return None
 
@@ -250,15 +276,16 @@ class HubTransport(WebsocketTransport):
                 await self.send(PingMessage())
                 await asyncio.sleep(self._timings.ping)
 
-    def _why_closed(self, error: ConnectionClosed) -> str:
-        if self._leaving:
-            return "closed by this client"
+    def _why_closed(self, error: ConnectionClosed) -> Ending:
         if error.rcvd is None and error.sent is not None and error.sent.code == 1009:
-            return f"a message exceeded {self._timings.max_size:,} bytes"
+            return self._too_large()
         if error.rcvd is None:
-            return "the connection broke off without a close frame"
+            return Ending("the connection broke off without a close frame")
         reason = f" ({error.rcvd.reason})" if error.rcvd.reason else ""
-        return f"the hub closed the WebSocket with code {error.rcvd.code}{reason}"
+        return Ending(f"the hub closed the WebSocket with code {error.rcvd.code}{reason}")
+
+    def _too_large(self) -> Ending:
+        return Ending(f"a message exceeded {self._timings.max_size:,} bytes", too_large=True)
 
     def _redacted(self, said: bytes) -> str:
         """What a server said, quoted, without the key that it may have echoed."""
