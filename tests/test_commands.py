@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,7 @@ def test_answers_without_a_status(data: Any) -> None:
 )
 def test_odd_statuses(status: Any, read: int) -> None:
     """A status written as a text or with a fraction of 0 counts; one that cannot be read proves nothing."""
-    answer = event(CREATED, {"httpStatusCode": status})
+    answer = replace(event(CREATED), data={"httpStatusCode": status})
     assert commands.http_status(answer.data) == read
     assert commands.is_success(answer) == (read in (200, 201))
     assert commands.is_refusal(answer) == (read == 400)
