@@ -89,9 +89,12 @@ def is_error(subject: str | None) -> bool:
 
 
 def http_status(data: Any) -> int | None:
-    """``httpStatusCode`` of an answer, or None where it has none."""
+    """``httpStatusCode`` of an answer: None where it has none, 0 for one that cannot be read."""
     status = data.get("httpStatusCode") if isinstance(data, dict) else None
-    return status if isinstance(status, int) and not isinstance(status, bool) else None
+    if status is None or (isinstance(status, int) and not isinstance(status, bool)):
+        return status
+    text = str(status).removesuffix(".0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0
 
 
 def is_refusal(event: HubEvent) -> bool:

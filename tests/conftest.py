@@ -23,6 +23,15 @@ REFERENCE_HUB = Path(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def imports_out_of_sight() -> None:
+    """Take what is imported out of the collector's sight, so that looking for leaks is quick."""
+    import pandas  # noqa: F401  # the largest
+
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Fail a test that leaves a thread behind; unclosed sockets and tasks fail it by their warnings."""

@@ -99,9 +99,8 @@ def test_an_unreadable_payment_request(text: Any) -> None:
 
 
 def test_an_answer_without_a_status() -> None:
-    """An answer without httpStatusCode, or with one that is no number, is an invoice with a warning."""
-    for status in (None, "201", True, Decimal("201.5")):
-        assert answer(httpStatusCode=status).warnings == ("the hub's answer carried no httpStatusCode",)
+    """An answer without httpStatusCode is an invoice with a warning."""
+    assert answer(httpStatusCode=None).warnings == ("the hub's answer carried no httpStatusCode",)
     assert answer(id=None, message=None).id == ""
     assert answer(message=None).message is None
 
