@@ -7,19 +7,28 @@ any more can be collected, which closes it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
+from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import commands
 from hercle_nb._signalr.protocol import MAX_SENT_BYTES, invocation_text
 from hercle_nb._signalr.supervisor import Supervisor
+from hercle_nb.callbacks import Callbacks
 from hercle_nb.calls import Call, Calls
 from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest
 from hercle_nb.events import COMMAND, CONNECTION, Content
-from hercle_nb.invoices import read_answer
+from hercle_nb.invoices import check_client_id, read_answer
+from hercle_nb.reconcile import settled_by_list
+from hercle_nb.watchers import Watchers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from hercle_nb._signalr.policy import Ending
     from hercle_nb._signalr.transport import Timings
     from hercle_nb.config import ApiKey
     from hercle_nb.events import HubEvent
@@ -28,6 +37,9 @@ if TYPE_CHECKING:
     from hercle_nb.simulator import Simulator
 
 logger = logging.getLogger("hercle_nb")
+
+_LIST_TIMEOUT = 60.0  # seconds; a list of thousands of invoices is megabytes
+_ROUND_TRIPS = 1_000  # the last so many are remembered
 
 
 class Core:
@@ -39,7 +51,7 @@ class Core:
         key: The API key.
         log: Where everything is recorded.
         simulator: The embedded simulator, which ends with the hub.
-        timings: Time-outs and limits of the connection.
+        timings: Watchdogs and limits of the connection.
     """
 
     def __init__(
@@ -58,30 +70,38 @@ class Core:
         self.creations: dict[str, Call] = {}
         self.journal_noted = False
         self.events = 0
+        self.round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self.supervisor = Supervisor(url, key, self, timings)
+        self.callbacks = Callbacks()
         self._calls = Calls()
+        self._watchers = Watchers(log)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._list_too_large = False
 
     # -- what the connection tells, in the order it happens; nothing here may raise ---------------------
 
     def received(self, raw: str, *, incomplete: bool = False) -> None:
-        """Record an event, then see whether it answers somebody."""
+        """Record an event, then see whether somebody waits for it."""
         content = Content(type="incomplete") if incomplete else None
         seq = self.log.record(raw, self.supervisor.connections, content=content)
         self.events += 1
-        if incomplete or not self._calls:
+        if incomplete or not (self._calls or self._watchers or self.callbacks):
             return
         try:
             event = self.log.event(seq)
             if (call := self._calls.answered_by(event)) is not None:
                 self._settle(call, event)
+            self._watchers.offer(event)
+            self.callbacks.offer(event)
         except Exception:
-            logger.exception("event %d could not be matched; it is in the log", seq)
+            logger.exception("event %d could not be handed on; it is in the log", seq)
 
     def completed(self, invocation_id: str, message: dict[str, Any]) -> None:
         """Take a completion: the method returned, or failed."""
         call = self._calls.take(invocation_id)
         if call is None:
             return
+        self._time(call)
         error = message.get("error")
         if error is None:
             if not call.completion.done():
@@ -96,16 +116,42 @@ class Core:
         call.fail(call.rejection)
 
     def opened(self, connection: int, attempts: int) -> None:
-        """Record that a connection is up."""
-        self._record_change("connection.opened", {"url": self.url, "attempts": attempts})
+        """Record that a connection is up; after a loss, ask unanswered queries again and refresh."""
+        if connection == 1:
+            self._record_change("connection.opened", {"url": self.url, "attempts": attempts})
+            return
+        self.log.record_return(connection, attempts)
+        for call in self._calls.unfinished():
+            if call.repeatable and call.sent_at is not None and call.waiting:
+                self._start(self._send(call))
+        if not self._list_too_large:
+            self._start(self._refresh())
+
+    def lost(self, ending: Ending) -> None:
+        """Record that the connection is gone, and decide what becomes of each call under way.
+
+        What was not sent yet waits to be sent; a creation waits for the hub's list; what changes nothing is
+        asked again; any other call may have changed something, and nobody will hear of it.
+        """
+        self.log.record_loss(self.supervisor.connections, ending.reason)
+        for call in self._calls.unfinished():
+            if call.sent_at is None:
+                continue
+            call.lost_at = call.lost_at or time.time()
+            if call.repeatable and ending.too_large:  # asked again, it would end the next connection too
+                self._list_too_large = self._list_too_large or call.method == commands.LIST
+                call.fail(call.lost(ending.reason))
+            elif not call.repeatable and call.request is None:
+                call.fail(call.lost(f"the connection was lost ({ending.reason})"))
 
     def ended(self, error: HercleError, reason: str) -> None:
-        """Record that the connection is over, and tell everybody who waits for an answer."""
+        """Record that the connection is over, and tell everybody who waits."""
         if self.supervisor.connections:
             self._record_change("connection.closed", {"reason": reason})
         for call in self._calls.unfinished():
-            sent_change = call.sent_at is not None and not commands.changes_nothing(call.method)
+            sent_change = call.sent_at is not None and not call.repeatable
             call.fail(call.lost(f"the connection ended ({reason})") if sent_change else error)
+        self._watchers.fail(error)
 
     # -- what the faces ask ------------------------------------------------------------------------------
 
@@ -116,18 +162,18 @@ class Core:
     async def invoke(self, method: str, arguments: list[Any], timeout: float) -> Any:
         """Invoke a method and return what its completion brings."""
         named = arguments[0] if arguments and isinstance(arguments[0], str) else None
-        call = Call(method, named)
+        call = Call(method, named, arguments=arguments)
         try:
-            return await self._wait(call, call.completion, timeout, arguments)
+            return await self._perform(call, call.completion, timeout)
         finally:
             self._calls.forget(call)
 
     async def command(self, method: str, arguments: list[Any], client_id: str, timeout: float) -> HubEvent:
         """Invoke a method with a ClientId and return the event that answers it."""
-        call = Call(method, client_id)
+        call = Call(method, client_id, arguments=[client_id, *arguments])
         self._calls.expect_answer(call)
         try:
-            event: HubEvent = await self._wait(call, call.answer, timeout, [client_id, *arguments])
+            event: HubEvent = await self._perform(call, call.answer, timeout)
             return event
         finally:
             self._calls.forget(call)
@@ -150,20 +196,27 @@ class Core:
             raise known.lost("its answer has not come so far")
         return known.invoice.as_reused()
 
+    async def wait_for(self, matches: Callable[[HubEvent], bool], since: int, timeout: float) -> HubEvent:
+        """The first event from row ``since`` on that matches; see `Watchers.wait_for`."""
+        return await self._watchers.wait_for(matches, since, timeout, self.supervisor.check)
+
     async def close(self) -> None:
-        """End the connection, then the simulator if there is one."""
+        """End the connection, then the callbacks, then the simulator if there is one."""
         await self.supervisor.close()
+        for task in self._tasks:
+            task.cancel()
+        self.callbacks.close()
         if self.simulator is not None:
             self.simulator.close()
 
     # -- inside ------------------------------------------------------------------------------------------
 
     async def _create(self, request: InvoiceRequest, timeout: float) -> Invoice:
-        call = Call(commands.CREATE, request.client_id, request)
+        call = Call(commands.CREATE, request.client_id, request, request.arguments)
         self._calls.expect_answer(call)
         self.creations[request.client_id] = call
         try:
-            await self._wait(call, call.answer, timeout, request.arguments)
+            await self._perform(call, call.answer, timeout)
         except BaseException as error:
             if call.sent_at is None:  # nothing left this machine, so the same ClientId may be tried again
                 self._calls.forget(call)
@@ -174,46 +227,50 @@ class Core:
             raise call.lost("the hub's answer holds no invoice")
         return call.invoice
 
+    async def _perform(self, call: Call, future: asyncio.Future[Any], timeout: float) -> Any:
+        """Send a call, as soon as there is a connection, and wait for its future."""
+        self.supervisor.check()
+        return await self._wait(call, future, timeout, send=True)
+
     async def _wait(
-        self, call: Call, future: asyncio.Future[Any], timeout: float, send: list[Any] | None = None
+        self, call: Call, future: asyncio.Future[Any], timeout: float, *, send: bool = False
     ) -> Any:
-        """Send, if that is still to be done, and wait; every way it can end becomes one of our errors."""
+        """Wait for a call's future; every way that can end becomes one of our errors."""
         call.waiting += 1
         try:
             async with asyncio.timeout(timeout):
-                if send is not None:
-                    await self._send(call, send)
+                if send:
+                    await self._send(call)
                 return await asyncio.shield(future)
         except TimeoutError as error:
             if isinstance(error, HercleError):
                 raise
             raise call.lost(f"no answer came in {timeout:g} s") from None
         except asyncio.CancelledError:
-            lost = call.lost("the wait for its answer was interrupted")
-            if call.sent_at is None or commands.changes_nothing(call.method):
+            if call.sent_at is None or call.repeatable:
                 raise
+            lost = call.lost("the wait for its answer was interrupted")
             raise lost from None  # reaches the user as a note on the interrupt
         finally:
             call.waiting -= 1
 
-    async def _send(self, call: Call, arguments: list[Any]) -> None:
-        self.supervisor.check()
+    async def _send(self, call: Call) -> None:
+        await self.supervisor.ready()
         invocation_id = self._calls.number(call)
-        text = invocation_text(invocation_id, call.method, arguments)
+        text = invocation_text(invocation_id, call.method, call.arguments)
         if (size := len(text.encode())) >= MAX_SENT_BYTES:
             raise InvalidRequest(
                 f"{call.method} would be a message of {size:,} bytes; the limit is {MAX_SENT_BYTES:,}."
             )
-        content = Content(target=call.method, client_id=call.client_id, data=arguments)
+        content = Content(target=call.method, client_id=call.client_id, data=call.arguments)
         self.log.record(text, self.supervisor.connections, COMMAND, content)
         call.sent_at = datetime.now(UTC)
-        try:
-            await self.supervisor.invoke(invocation_id, call.method, arguments)
-        except ConnectionFailed as error:
-            raise call.lost("the connection was lost while it was sent") from error
+        with contextlib.suppress(ConnectionFailed):  # `lost` sees to it as to any call under way
+            await self.supervisor.invoke(invocation_id, call.method, call.arguments)
 
     def _settle(self, call: Call, event: HubEvent) -> None:
         """An event answers a call: note how it ended, then tell who waits."""
+        self._time(call)
         if commands.is_refusal(event):
             words = commands.hub_words(event)
             status = commands.http_status(event.data)
@@ -229,17 +286,48 @@ class Core:
             call.fail(call.rejection)
         elif not commands.is_success(event):
             call.fail(call.lost(f"the hub answered with status {commands.http_status(event.data)}"))
-        else:
-            if (
-                call.request is not None
-                and isinstance(event.data, dict)
-                and event.data.get("encodedPaymentRequest")
-            ):
-                currency = "bc" if self.environment == "production" else ""
-                call.invoice = read_answer(call.request, event.data, event.received_at, currency)
-                self._calls.forget(call)
-            if not call.answer.done():
-                call.answer.set_result(event)
+        elif (
+            call.request is not None
+            and isinstance(event.data, dict)
+            and event.data.get("encodedPaymentRequest")
+        ):
+            self._adopt(call, event.data, event)
+        elif not call.answer.done():
+            call.answer.set_result(event)
+
+    def _adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
+        """An invoice is a creation's: keep it, and tell who waits."""
+        if call.request is None:
+            return
+        currency = "bc" if self.environment == "production" else ""
+        call.invoice = read_answer(call.request, data, event.received_at, currency, note)
+        self._calls.forget(call)
+        if not call.answer.done():
+            call.answer.set_result(event)
+
+    async def _refresh(self) -> None:
+        """Ask for the hub's list of invoices, and let it settle creations of unknown outcome."""
+        try:
+            event = await self.command(commands.LIST, [], check_client_id(None), _LIST_TIMEOUT)
+        except HercleError as error:
+            logger.info("the hub's list of invoices could not be had: %s", error)
+            return
+        unsettled = [call for call in self.creations.values() if call.sent_at and not call.settled]
+        claimed = {call.invoice.payment_request for call in self.creations.values() if call.invoice}
+        ahead = self.supervisor.clock_ahead
+        found = settled_by_list(unsettled, event.data, claimed, now=time.time(), clock_ahead=ahead)
+        for call, listed in found.items():
+            self._adopt(call, listed.fields, event, "matched by the hub's list")
+
+    def _time(self, call: Call) -> None:
+        if call.sent_at is not None and not call.timed:
+            call.timed = True
+            self.round_trips.append((datetime.now(UTC) - call.sent_at).total_seconds())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _record_change(self, subject: str, data: dict[str, Any]) -> None:
         self.log.record(None, self.supervisor.connections, CONNECTION, Content(subject=subject, data=data))

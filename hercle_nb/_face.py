@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hercle_nb._core import Core
     from hercle_nb._portal import Portal
     from hercle_nb._signalr.supervisor import State
+    from hercle_nb._signalr.transport import Timings
+    from hercle_nb.callbacks import Handle
+    from hercle_nb.events import HubEvent
     from hercle_nb.simulator import Simulator
 
 
@@ -49,23 +52,48 @@ class Face:
     @property
     def state(self) -> State:
         """``connecting``, ``connected``, ``reconnecting`` or ``closed``."""
-        return self._core.supervisor.state
+        return "closed" if self._portal.forked else self._core.supervisor.state
 
     @property
     def stats(self) -> dict[str, Any]:
-        """Counters since the hub was made, as a flat mapping; sizes in bytes."""
-        supervisor = self._core.supervisor
+        """Counters since the hub was made, as a flat mapping; sizes in bytes, times in seconds.
+
+        ``last_message_age`` is None without a connection, the percentiles of the round trip (of the last
+        thousand commands) are None before the first.
+        """
+        core, supervisor = self._core, self._core.supervisor
+        trips = sorted(core.round_trips)
         return {
             "attempts": supervisor.attempts,
             "reconnects": max(0, supervisor.connections - 1),
-            "gaps": 0,  # this version does not reconnect, so nothing can be missing in between
+            "gaps": self.log.losses,
             **supervisor.counters(),
-            "events": self._core.events,
+            "events": core.events,
             "events_dropped": self.log.evicted,
-            "callback_errors": 0,
-            "callback_drops": 0,
-            "last_error": None if supervisor.error is None else str(supervisor.error),
+            "callback_errors": core.callbacks.errors,
+            "callback_drops": core.callbacks.drops,
+            "last_message_age": supervisor.silence(),
+            "round_trip_p50": trips[len(trips) // 2] if trips else None,
+            "round_trip_p95": trips[len(trips) * 95 // 100] if trips else None,
+            "last_error": supervisor.trouble or (None if supervisor.error is None else str(supervisor.error)),
         }
+
+    def on_event(self, callback: Callable[[HubEvent], object], subject: str = "*") -> Handle:
+        """Call back with each hub event from now on, in order, on a thread of its own.
+
+        A blocking verb works inside a callback. A slow one delays callbacks alone; when 10,000 events are
+        waiting, further ones are dropped and counted. What it raises is logged and counted. The hub stays
+        alive until the handle is cancelled or the hub closed.
+
+        Args:
+            callback: Called with a `HubEvent`.
+            subject: A pattern such as ``execution.*``, matched with case.
+
+        Raises:
+            ConnectionFailed: The hub is closed.
+        """
+        self._core.supervisor.check()
+        return self._core.callbacks.add(callback, subject, self)
 
     @property
     def events(self) -> pd.DataFrame:
@@ -125,6 +153,7 @@ def start(
     journal: Any,
     max_events: int,
     max_bytes: int,
+    timings: Timings | None = None,
 ) -> tuple[Core, Portal]:
     """Make a hub's core and the thread it will live on, without connecting it.
 
@@ -145,9 +174,9 @@ def start(
 
         simulator = Simulator()
         key = ApiKey(simulator.api_key, "the simulator")
-        core = Core(settings.environment, simulator.url, key, log, simulator)
+        core = Core(settings.environment, simulator.url, key, log, simulator, timings)
     else:
-        core = Core(settings.environment, settings.url, settings.key, log)
+        core = Core(settings.environment, settings.url, settings.key, log, timings=timings)
     core.journal_noted = journal is False
     return core, Portal("hercle-hub", core.close)
 

@@ -11,6 +11,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import contextvars
+import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +43,7 @@ class Portal:
         self._ready: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
         self._stopping: asyncio.Event
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._open = True
         # ipykernel 7.0.1 finds the cell's output only from a thread that carries the cell's context
         context = contextvars.copy_context()
@@ -54,6 +56,11 @@ class Portal:
     def on_thread(self) -> bool:
         """Whether the caller is on this portal's thread."""
         return threading.get_ident() == self._thread.ident
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a child of the process that has the thread; threads do not survive a fork."""
+        return os.getpid() != self._process
 
     def _main(self) -> None:
         with asyncio.Runner() as runner:
@@ -81,6 +88,11 @@ class Portal:
         Raises:
             ConnectionFailed: The loop has ended.
         """
+        if self.forked:  # before the lock, which a thread of the parent may have held
+            coroutine.close()
+            raise ConnectionFailed(
+                "This process was forked from the one that has the connection; call hercle.connect() here."
+            )
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         task: asyncio.Task[T] | None = None
 
@@ -162,13 +174,15 @@ class Portal:
 
     def request_stop(self) -> None:
         """Ask the thread to end, without waiting: safe in a finaliser and on the thread itself."""
+        if self.forked:  # its wake-up pipe is the parent's
+            return
         with contextlib.suppress(RuntimeError):  # the loop is closed already
             self._loop.call_soon_threadsafe(self._stopping.set)
 
     def stop(self) -> None:
         """End the loop and wait for the thread; from the thread itself, only ask."""
         self.request_stop()
-        if not self.on_thread:
+        if not (self.on_thread or self.forked):
             self._thread.join(_STOP)
 
 

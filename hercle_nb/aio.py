@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
@@ -117,6 +118,24 @@ class AsyncHub(Face):
         _check_method(method)
         return await self._portal.hop(self._core.invoke(method, list(args), self._seconds(timeout)))
 
+    async def wait_for(
+        self,
+        subject: str | None = None,
+        *,
+        client_id: str | None = None,
+        target: str | None = None,
+        where: Callable[[HubEvent], object] | None = None,
+        since: int | None = None,
+        timeout: float | None = None,
+    ) -> HubEvent:
+        """Wait for a hub event that matches.
+
+        See `Hub.wait_for`.
+        """
+        matches = _matcher(subject, client_id, target, where)
+        begin = self.log.next_seq if since is None else since
+        return await self._portal.hop(self._core.wait_for(matches, begin, self._seconds(timeout)))
+
     async def close(self) -> None:
         """Say goodbye to the hub and end its thread; does nothing the second time."""
         if self._portal.on_thread:
@@ -134,6 +153,23 @@ class AsyncHub(Face):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _matcher(
+    subject: str | None,
+    client_id: str | None,
+    target: str | None,
+    where: Callable[[HubEvent], object] | None,
+) -> Callable[[HubEvent], bool]:
+    def matches(event: HubEvent) -> bool:
+        return (
+            (subject is None or fnmatch.fnmatchcase(event.subject or "", subject))
+            and (client_id is None or event.client_id == client_id)
+            and (target is None or (event.target or "").lower() == target.lower())
+            and (where is None or bool(where(event)))
+        )
+
+    return matches
 
 
 def _check_method(method: Any) -> None:

@@ -23,7 +23,9 @@ _PATIENCE = 1.0  # seconds that closing waits for a callback under way
 class Handle:
     """A registered callback; it keeps its hub alive until `cancel`."""
 
-    def __init__(self, callbacks: Callbacks, callback: Callable[[HubEvent], object], subject: str, hub: Any) -> None:
+    def __init__(
+        self, callbacks: Callbacks, callback: Callable[[HubEvent], object], subject: str, hub: Any
+    ) -> None:
         self._callbacks = callbacks
         self.callback = callback
         self.subject = subject
@@ -76,7 +78,9 @@ class Callbacks:
             self._handles = [other for other in self._handles if other is not handle]
 
     def offer(self, event: HubEvent) -> None:
-        """Hand an event to the callbacks' thread; never waits."""
+        """Hand an event to the callbacks' thread, if there are callbacks; never waits."""
+        if not self._handles:
+            return
         try:
             self._queue.put_nowait(event)
         except queue.Full:

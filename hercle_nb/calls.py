@@ -40,6 +40,7 @@ class Call:
         sent_at: When it was handed to the connection; None before.
         lost_at: When the connection that took it was lost, in seconds since 1970.
         waiting: How many callers wait for it.
+        timed: Its round trip was counted.
         completion: The result of the SignalR completion.
         answer: The answering event.
         invoice: A creation's good end.
@@ -47,12 +48,13 @@ class Call:
     """
 
     method: str
-    arguments: list[Any]
     client_id: str | None = None
     request: InvoiceRequest | None = None
+    arguments: list[Any] = field(default_factory=list)
     sent_at: datetime | None = None
     lost_at: float | None = None
     waiting: int = 0
+    timed: bool = False
     completion: asyncio.Future[Any] = field(default_factory=_future)
     answer: asyncio.Future[HubEvent] = field(default_factory=_future)
     invoice: Invoice | None = None
@@ -67,11 +69,6 @@ class Call:
     def repeatable(self) -> bool:
         """Whether it may be asked again after a loss: it changes nothing."""
         return commands.changes_nothing(self.method)
-
-    @property
-    def may_be_settled_later(self) -> bool:
-        """Whether the hub's list or a late answer can still tell what became of it after a loss."""
-        return self.request is not None
 
     def fail(self, error: HercleError) -> None:
         """Tell everybody who waits."""

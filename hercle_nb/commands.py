@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hercle_nb.events import HubEvent
 
 CREATE = "CreateLightningInvoice"
+LIST = "GetLightningInvoices"
 ANSWERS_TARGET = "executionevents"  # targets are matched without regard to case, as SignalR clients do
 
 _PRE_CHECKS = "precheckserror"  # the arguments failed validation
@@ -36,7 +37,7 @@ class Command:
 _PAIR = ("ClientId", "PairName", "Size")
 DOCUMENTED = {
     CREATE: Command("execution.invoice.created", False, ("ClientId", "AmountBtc", "Memo", "ExpiryHours")),
-    "GetLightningInvoices": Command("lightspark.invoices.snapshot", True, ("ClientId",)),
+    LIST: Command("lightspark.invoices.snapshot", True, ("ClientId",)),
     "GetBalances": Command("account.balances.snapshot", True, ("ClientId",)),
     "SubscribePairPriceChannel": Command(None, True, _PAIR),
     "UnsubscribePairPriceChannel": Command(None, True, _PAIR),

@@ -189,6 +189,40 @@ class Hub(Face):
         """
         return self._wait(self.aio.invoke(method, *args, timeout=timeout))
 
+    def wait_for(
+        self,
+        subject: str | None = None,
+        *,
+        client_id: str | None = None,
+        target: str | None = None,
+        where: Callable[[HubEvent], object] | None = None,
+        since: int | None = None,
+        timeout: float | None = None,
+    ) -> HubEvent:
+        """Wait for a hub event that matches.
+
+        The first that came after the call began, or from row ``since`` on. A lost connection does not end
+        the wait.
+
+        Args:
+            subject: A pattern such as ``execution.*``, matched with case; None for any.
+            client_id: The ClientId it carries; None for any.
+            target: The hub's client method, in any case of letters; None for any.
+            where: A test of your own, called on the hub's thread: it must not block.
+            since: A ``seq`` to begin at instead of now.
+            timeout: Seconds to wait; None for the hub's own.
+
+        Raises:
+            HubTimeout: None came in time.
+            ConnectionFailed: The hub is closed.
+        """
+        begin = self.log.next_seq if since is None else since
+        return self._wait(
+            self.aio.wait_for(
+                subject, client_id=client_id, target=target, where=where, since=begin, timeout=timeout
+            )
+        )
+
     def form(
         self,
         *,

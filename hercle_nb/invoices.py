@@ -148,7 +148,8 @@ class Invoice:
         http_status: ``httpStatusCode`` of the hub's answer.
         message: The hub's words.
         preimage: The proof of payment, once known (hex).
-        warnings: What is not as it was asked for; with any, there is no QR code.
+        warnings: What is not as it should be, a sentence each.
+        alarm: A warning says that the payment request is not what was asked for; there is no QR code then.
         reused: It was known already and nothing was sent for it.
     """
 
@@ -165,6 +166,7 @@ class Invoice:
     message: str | None = None
     preimage: str | None = None
     warnings: tuple[str, ...] = ()
+    alarm: bool = False
     reused: bool = False
 
     @property
@@ -206,7 +208,7 @@ class Invoice:
         """
         import segno
 
-        if self.status != "open" or self.warnings:
+        if self.status != "open" or self.alarm:
             raise InvalidRequest(f"No QR code: the invoice is {'; '.join((self.status, *self.warnings))}.")
         # two segments, since joined the lower-case scheme would force the larger byte mode on the whole
         level = "l" if len(self.payment_request) > 400 else "m"
@@ -238,33 +240,38 @@ class Invoice:
 
 
 def read_answer(
-    request: InvoiceRequest, data: dict[str, Any], received_at: datetime, currency: str
+    request: InvoiceRequest,
+    data: dict[str, Any],
+    received_at: datetime,
+    currency: str,
+    note: str | None = None,
 ) -> Invoice:
-    """The invoice in a successful answer to a creation.
+    """The invoice in a successful answer to a creation, or in the hub's list.
 
     Args:
         request: What was asked.
         data: The answer's data, with an ``encodedPaymentRequest``.
         received_at: When the answer came.
         currency: The network expected, as in a payment request's prefix; empty for any but Bitcoin itself.
+        note: Why it is believed to be this creation's, where its ClientId does not say so.
     """
     text = str(data["encodedPaymentRequest"])
     hub_expiry = parse_time(data.get("expiresAt"))
-    warnings = []
+    alarms: list[str] = []
     decoded = None
     try:
         decoded = decode_payment_request(text)
     except PaymentRequestError as error:
-        warnings.append(f"the payment request cannot be read ({error.code})")
+        alarms.append(f"the payment request cannot be read ({error.code})")
     else:
-        warnings += request.differences(decoded)
+        alarms += request.differences(decoded)
         if (decoded.currency == "bc") != (currency == "bc"):
-            warnings.append(
+            alarms.append(
                 f"the payment request is for the network {decoded.currency!r}, which is not expected here"
             )
-        warnings += decoded.problems
-    if http_status(data) is None:
-        warnings.append("the hub's answer carried no httpStatusCode")
+        alarms += decoded.problems
+    if note is None and http_status(data) is None:
+        note = "the hub's answer carried no httpStatusCode"
     return Invoice(
         client_id=request.client_id,
         id=str(data.get("id") or ""),
@@ -277,7 +284,8 @@ def read_answer(
         decoded=decoded,
         http_status=http_status(data),
         message=str(data["message"]) if data.get("message") is not None else None,
-        warnings=tuple(warnings),
+        warnings=(*alarms, *filter(None, [note])),
+        alarm=bool(alarms),
     )
 
 

@@ -80,6 +80,11 @@ class EventLog:
         return self._evicted + len(self._rows)
 
     @property
+    def losses(self) -> int:
+        """How many connections were lost."""
+        return len(self._gaps)
+
+    @property
     def gaps(self) -> pd.DataFrame:
         """When there was no connection, so that events may be missing: one row for each loss.
 
@@ -199,7 +204,7 @@ class EventLog:
         self._rows.append(_Row(self._rows[-1].received_us, CONNECTION, connection, None, content))
 
 
-def _text_dtype() -> pd.StringDtype:
+def _text_dtype() -> pd.StringDtype[Any]:
     """The dtype str of pandas with Python's own texts: Arrow's refuse half a character (a lone surrogate)."""
     import numpy as np
     import pandas as pd

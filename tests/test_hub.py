@@ -324,26 +324,6 @@ def test_interrupt_while_waiting(hub: hercle.Hub, server: HubProcess) -> None:
     assert hub.create_invoice(*PAGE_EXAMPLE, client_id="a").reused
 
 
-def test_lost_connection_is_closed(hub: hercle.Hub, server: HubProcess) -> None:
-    """A connection that the hub ends leaves the state closed, with the reason in repr, stats and errors."""
-    server.post("drop")
-    wait_until(lambda: hub.state == "closed")
-    assert "the hub ended the connection" in repr(hub)
-    assert "the hub ended the connection" in hub.stats["last_error"]
-    with pytest.raises(hercle.ConnectionFailed, match=r"the hub ended the connection.*hercle.connect\(\)"):
-        hub.create_invoice(*PAGE_EXAMPLE)
-    assert hub.events["subject"].iloc[-1] == "connection.closed"
-
-
-def test_lost_while_creating_is_unknown(hub: hercle.Hub, server: HubProcess) -> None:
-    """A connection that breaks after sending leaves the creation unknown, a query merely failed."""
-    server.mode(dropBeforeReply=True)
-    with pytest.raises(hercle.OutcomeUnknown, match="the connection ended"):
-        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
-    with pytest.raises(hercle.OutcomeUnknown):
-        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
-
-
 def test_close_while_creating(hub: hercle.Hub, server: HubProcess) -> None:
     """Closing from another thread ends a waiting creation at once, its outcome unknown."""
     server.mode(noReply=True)

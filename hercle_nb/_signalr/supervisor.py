@@ -183,7 +183,7 @@ class Supervisor:
                 transport = await self._reconnect(ending.reason, decision)
                 self._connected(transport, self.attempts - before)
         except AttemptFailed as error:
-            self._end(error.error, str(error))
+            self._end(error.error, str(error).rstrip("."))
         except Exception:
             logger.exception("the connection ended by a fault of this package")
             self._end(

@@ -1,0 +1,56 @@
+"""Hubs whose watchdogs and delays are cut short, so that no test waits for them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hercle_nb._face import start
+from hercle_nb._signalr.transport import Timings
+from hercle_nb.aio import AsyncHub
+from hercle_nb.hub import Hub
+from tests.servers import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FAST = {"pace": 0.01, "tick": 0.02, "goodbye": 0.2}  # delays of 0, 20, 100, 300 ms, then up to 600 ms
+
+
+@contextmanager
+def fast_hub(url: str, api_key: Any = KEY, timeout: float = 5.0, **timings: Any) -> Iterator[Hub]:
+    """A connected hub; ``timings`` are fields of `Timings`, on top of `FAST`."""
+    core, portal = start(
+        None,
+        api_key,
+        url,
+        allow_insecure=False,
+        journal=False,
+        max_events=1_000_000,
+        max_bytes=1 << 30,
+        timings=Timings(**{**FAST, **timings}),
+    )
+    try:
+        portal.call(core.connect(timeout))
+        yield Hub(AsyncHub(core, portal, timeout))
+    finally:
+        portal.stop()
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Wait for something that another thread or process is about to do, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.003)
+    return found
+
+
+def healed(hub: Hub, losses: int = 1) -> None:
+    """Wait until so many connections were lost and the next one is up."""
+    until(lambda: hub.stats["gaps"] >= losses and hub.state == "connected")
+    gaps = hub.log.gaps
+    assert gaps["back_at"].notna().all()
+    assert (gaps["back_at"] >= gaps["lost_at"]).all()
+    assert (gaps["attempts"] >= 1).all()
