@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,13 @@ class HubProcess:
         """Forget everything, and take `KEY` again."""
         self.post("reset")
         self.post("key", {"key": KEY})
+
+    def lose(self, how: str = "cut") -> None:
+        """End every connection: ``cut`` tears TCP down, ``drop`` is polite. Waits until there is one."""
+        deadline = time.monotonic() + 5
+        while not self.stats()["connections"]:  # ASP.NET Core counts one only after its handshake
+            assert time.monotonic() < deadline, "nobody is connected"
+        self.post(how)
 
     def stats(self) -> dict[str, Any]:
         """What the hub has seen."""

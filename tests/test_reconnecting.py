@@ -29,7 +29,7 @@ def hub(server: HubProcess) -> Iterator[hercle.Hub]:
 @pytest.mark.parametrize("fault", ["drop", "cut"])
 def test_comes_back(hub: hercle.Hub, server: HubProcess, fault: str) -> None:
     """After a goodbye or a torn connection the hub is back by itself, with a gap, rows and counters."""
-    server.post(fault)
+    server.lose(fault)
     healed(hub)
     assert hub.create_invoice(*PAGE_EXAMPLE).status == "open"
     gap = hub.log.gaps.iloc[0]
@@ -47,7 +47,7 @@ def test_comes_back(hub: hercle.Hub, server: HubProcess, fault: str) -> None:
 def test_unsent_is_sent_after_the_return(hub: hercle.Hub, server: HubProcess) -> None:
     """A call made while there is no connection is sent once there is one."""
     server.mode(negotiateStatus=503, negotiateFailures=3)
-    server.post("cut")
+    server.lose()
     until(lambda: hub.state == "reconnecting")
     assert hub.create_invoice(*PAGE_EXAMPLE).status == "open"
     assert server.created() == 1
@@ -56,7 +56,7 @@ def test_unsent_is_sent_after_the_return(hub: hercle.Hub, server: HubProcess) ->
 def test_unsent_times_out_and_is_never_sent(hub: hercle.Hub, server: HubProcess) -> None:
     """A call that timed out before it was sent is a HubTimeout, and is not sent later."""
     server.mode(negotiateStatus=503, negotiateFailures=4)
-    server.post("cut")
+    server.lose()
     until(lambda: hub.state == "reconnecting")
     with pytest.raises(hercle.HubTimeout, match=r"was not sent.*will not be sent later"):
         hub.create_invoice(*PAGE_EXAMPLE, client_id="a", timeout=0.05)
@@ -68,7 +68,7 @@ def test_unsent_times_out_and_is_never_sent(hub: hercle.Hub, server: HubProcess)
 def test_query_under_way_is_asked_again(hub: hercle.Hub, server: HubProcess) -> None:
     """A query whose answer went down with the connection is asked again by itself."""
     server.mode(noReply=True)
-    threading.Timer(0.1, lambda: (server.mode(), server.post("cut"))).start()
+    threading.Timer(0.1, lambda: (server.mode(), server.lose())).start()
     assert hub.command("GetBalances", client_id="q").client_id == "q"
     healed(hub)
 
@@ -80,7 +80,7 @@ def test_creation_under_way_is_found_in_the_list(hub: hercle.Hub, server: HubPro
     def lose() -> None:
         until(server.created)
         server.mode()
-        server.post("cut")
+        server.lose()
 
     threading.Thread(target=lose).start()
     invoice = hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
@@ -107,7 +107,7 @@ def test_two_alike_under_way_stay_unknown(hub: hercle.Hub, server: HubProcess) -
         thread.start()
     until(lambda: server.created() == 2)
     server.mode()
-    server.post("cut")
+    server.lose()
     for thread in threads:
         thread.join()
     healed(hub)
@@ -118,7 +118,7 @@ def test_two_alike_under_way_stay_unknown(hub: hercle.Hub, server: HubProcess) -
 def test_other_commands_are_unknown_at_once(hub: hercle.Hub, server: HubProcess) -> None:
     """A command that may have changed something is unknown as soon as its connection is lost."""
     server.mode(noReply=True)
-    threading.Timer(0.1, lambda: server.post("cut")).start()
+    threading.Timer(0.1, lambda: server.lose()).start()
     with pytest.raises(hercle.OutcomeUnknown, match="the connection was lost"):
         hub.command("CreateLightningInvoice", 1, None, None, timeout=30)
 
@@ -126,7 +126,7 @@ def test_other_commands_are_unknown_at_once(hub: hercle.Hub, server: HubProcess)
 def test_key_revoked_meanwhile(hub: hercle.Hub, server: HubProcess) -> None:
     """A key that is refused on reconnecting ends it, and every verb says so from then on."""
     server.post("key", {"key": "another"})
-    server.post("cut")
+    server.lose()
     until(lambda: hub.state == "closed")
     for _ in range(2):
         with pytest.raises(hercle.AuthenticationError, match="the argument api_key"):
@@ -137,9 +137,9 @@ def test_key_revoked_meanwhile(hub: hercle.Hub, server: HubProcess) -> None:
 
 def test_second_goodbye_is_final(hub: hercle.Hub, server: HubProcess) -> None:
     """A hub that says goodbye again within a minute is believed, and its reason named."""
-    server.post("drop")
+    server.lose("drop")
     healed(hub)
-    server.post("drop")
+    server.lose("drop")
     until(lambda: hub.state == "closed")
     with pytest.raises(hercle.ConnectionFailed, match="ended the connection twice"):
         hub.create_invoice(*PAGE_EXAMPLE)
@@ -148,7 +148,7 @@ def test_second_goodbye_is_final(hub: hercle.Hub, server: HubProcess) -> None:
 def test_state_while_away(hub: hercle.Hub, server: HubProcess) -> None:
     """While it is away, state, repr and statistics tell why and what comes next."""
     server.mode(negotiateStatus=503, negotiateFailures=10**6)
-    server.post("cut")
+    server.lose()
     until(lambda: "503" in (hub.stats["last_error"] or ""))
     assert hub.state == "reconnecting"
     assert "reconnecting" in repr(hub)
@@ -160,7 +160,7 @@ def test_state_while_away(hub: hercle.Hub, server: HubProcess) -> None:
 def test_close_while_away(hub: hercle.Hub, server: HubProcess) -> None:
     """Closing while it is away ends at once, and the callers who wait to send are told."""
     server.mode(negotiateStatus=503, negotiateFailures=10**6)
-    server.post("cut")
+    server.lose()
     until(lambda: hub.stats["attempts"] > 5)
     threading.Timer(0.1, hub.close).start()
     began = time.monotonic()
@@ -173,7 +173,7 @@ def test_close_while_away(hub: hercle.Hub, server: HubProcess) -> None:
 def test_hub_that_accepts_and_drops_is_not_hammered(hub: hercle.Hub, server: HubProcess) -> None:
     """Connections that do not last make the delays grow, as failed attempts do."""
     for losses in range(1, 6):
-        server.post("cut")
+        server.lose()
         healed(hub, losses)
     gaps = hub.log.gaps
     assert ((gaps["back_at"] - gaps["lost_at"]).dt.total_seconds().iloc[2:4] > 0.09).all()
