@@ -78,8 +78,9 @@ class Hub(Face):
     """A connection to Hercle's hub that any cell, thread or callback can use.
 
     Verbs block until the answer is there and stop at once on an interrupt. The connection lives on a
-    thread of its own: it stays alive, and logs every event, while cells are busy. A hub to which nothing
-    refers any more closes itself.
+    thread of its own: it stays alive, and logs every event, while cells are busy; when it is lost it is
+    made again, and `EventLog.gaps` says what may be missing. A hub to which nothing refers any more closes
+    itself.
 
     Attributes:
         aio: The same verbs, awaitable.
