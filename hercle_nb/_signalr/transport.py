@@ -122,7 +122,7 @@ class HubTransport(WebsocketTransport):
             async with asyncio.timeout(self._timings.handshake):
                 await self._shake_hands(connection)
         except TimeoutError:
-            await connection.close()
+            await _drop(connection)
             raise unreachable(
                 self._hub_url, f"the handshake was not answered in {self._timings.handshake:g} s"
             ) from None
@@ -131,7 +131,7 @@ class HubTransport(WebsocketTransport):
                 self._hub_url, f"the connection broke during the handshake ({error})"
             ) from error
         except BaseException:
-            await connection.close()
+            await _drop(connection)
             raise
         self._ws = connection
         await self._set_state(ConnectionState.connected)
@@ -200,10 +200,8 @@ class HubTransport(WebsocketTransport):
                 logger=_quiet,
             )
         except InvalidStatus as error:
-            body = (error.response.body or b"")[:200].decode("utf-8", "replace")
-            failure = refused_by_status(
-                error.response.status_code, url, key_source, repr(body) if body else ""
-            )
+            body = self._redacted(error.response.body or b"")
+            failure = refused_by_status(error.response.status_code, url, key_source, body)
             if error.response.status_code in (404, 409):  # the id ran out between negotiate and upgrade
                 failure.finality = Finality.NEVER
             raise failure from error
@@ -241,6 +239,7 @@ class HubTransport(WebsocketTransport):
                 async with asyncio.timeout(self._timings.server_silence):
                     self._count(await connection.recv(decode=False))
         except TimeoutError:
+            connection.transport.abort()  # nobody is there to answer a goodbye
             return Ending(f"nothing was heard from the hub for {self._timings.server_silence:g} s")
         except ConnectionClosed as error:
             return self._why_closed(error)
@@ -298,6 +297,12 @@ class HubTransport(WebsocketTransport):
 
     async def _ignore(self, message: object) -> None:
         """Take what pysignalr's own dispatch would hand on; nothing calls it."""
+
+
+async def _drop(connection: ClientConnection) -> None:
+    """End a connection without waiting for the other side."""
+    connection.transport.abort()
+    await connection.close()
 
 
 def _text(message: bytes) -> str:
