@@ -241,6 +241,7 @@ class Supervisor:
 
     def _connected(self, transport: HubTransport, attempts: int) -> None:
         self._transport = transport
+        self._sleep_watch.slept()  # a nap before this connection is none of its business
         self.connections += 1
         self.state = "connected"
         self.trouble = ""
