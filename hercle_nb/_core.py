@@ -77,6 +77,7 @@ class Core:
         self._watchers = Watchers(log)
         self._tasks: set[asyncio.Task[None]] = set()
         self._list_too_large = False
+        self._refreshing = False
 
     # -- what the connection tells, in the order it happens; nothing here may raise ---------------------
 
@@ -124,7 +125,8 @@ class Core:
         for call in self._calls.unfinished():
             if call.repeatable and call.sent_at is not None and call.waiting:
                 self._start(self._send(call))
-        if not self._list_too_large:
+        if not (self._list_too_large or self._refreshing):  # one under way is asked again, above
+            self._refreshing = True
             self._start(self._refresh())
 
     def lost(self, ending: Ending) -> None:
@@ -312,6 +314,8 @@ class Core:
         except HercleError as error:
             logger.info("the hub's list of invoices could not be had: %s", error)
             return
+        finally:
+            self._refreshing = False
         unsettled = [call for call in self.creations.values() if call.sent_at and not call.settled]
         claimed = {call.invoice.payment_request for call in self.creations.values() if call.invoice}
         ahead = self.supervisor.clock_ahead

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb._portal import FORKED
 from hercle_nb.config import ApiKey, check_journal, resolve
 from hercle_nb.errors import ConfigurationError, InvalidRequest
 from hercle_nb.log import EventLog
@@ -75,7 +76,7 @@ class Face:
             "last_message_age": supervisor.silence(),
             "round_trip_p50": trips[len(trips) // 2] if trips else None,
             "round_trip_p95": trips[len(trips) * 95 // 100] if trips else None,
-            "last_error": supervisor.trouble or (None if supervisor.error is None else str(supervisor.error)),
+            "last_error": self._last_error(),
         }
 
     def on_event(self, callback: Callable[[HubEvent], object], subject: str = "*") -> Handle:
@@ -128,6 +129,13 @@ class Face:
         from hercle_nb.display import hub_card
 
         return hub_card(self)
+
+    def _last_error(self) -> str | None:
+        """Why there is no connection; None while there is one."""
+        supervisor = self._core.supervisor
+        if self._portal.forked:
+            return FORKED
+        return supervisor.trouble or (None if supervisor.error is None else str(supervisor.error))
 
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else check_timeout(timeout)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FORKED = "This process was forked from the one that has the connection; call hercle.connect() here."
+
 _SLICE = 0.1  # seconds; an interrupt reaches a waiting thread between two slices, on every platform
 _GRACE = 1.0  # seconds an interrupted call gets to put its affairs in order
 _STOP = 5.0  # seconds the thread gets to end
@@ -90,9 +92,7 @@ class Portal:
         """
         if self.forked:  # before the lock, which a thread of the parent may have held
             coroutine.close()
-            raise ConnectionFailed(
-                "This process was forked from the one that has the connection; call hercle.connect() here."
-            )
+            raise ConnectionFailed(FORKED)
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         task: asyncio.Task[T] | None = None
 

@@ -114,6 +114,8 @@ def _counts(hub: Face) -> str:
     stats = hub.stats
     invoices = sum(call.invoice is not None for call in list(hub._core.creations.values()))
     dropped = f", {stats['events_dropped']:,} older rows evicted" if stats["events_dropped"] else ""
+    if stats["callback_drops"]:
+        dropped += f", {stats['callback_drops']:,} not handed to slow callbacks"
     journal = "" if hub.environment == "simulator" else ", no journal"
     return f"{_count(stats['events'], 'event')}, {_count(invoices, 'invoice')} created{dropped}{journal}"
 
