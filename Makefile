@@ -5,6 +5,7 @@ PY := .venv/bin/python
 LAB := .venv/.installed-lab
 DEV := .venv/.installed-lab,postgres,dev
 PYTEST_ARGS ?=
+SOAK_ARGS ?=
 
 # tests never see the key or the environment of the one who runs them
 TEST_ENV := env -u HERCLE_API_KEY -u HERCLE_ENV
@@ -14,7 +15,7 @@ BROKEN := $(shell test -x $(PY) && ! test -e .venv/.installing || echo again)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo lab test check fix bench clean again
+.PHONY: help demo lab test check fix bench soak clean again
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +41,9 @@ fix: $(DEV) ## format, and mend what ruff can mend
 
 bench: $(DEV) ## run every benchmark
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(TEST_ENV) $(PY) "$$file"; done
+
+soak: $(DEV) ## harm the reference hub at random for ten minutes; SOAK_ARGS="--minutes 2 --seed 7"
+	$(TEST_ENV) $(PY) benchmarks/soak.py $(SOAK_ARGS)
 
 clean: ## remove what these targets made, .venv included
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

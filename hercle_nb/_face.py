@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hercle_nb._portal import FORKED
 from hercle_nb.config import ApiKey, check_journal, resolve
-from hercle_nb.errors import ConfigurationError, InvalidRequest
+from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.log import EventLog
 
 if TYPE_CHECKING:
@@ -91,8 +91,13 @@ class Face:
             subject: A pattern such as ``execution.*``, matched with case.
 
         Raises:
+            InvalidRequest: The callback cannot be called, or the pattern is no text.
             ConnectionFailed: The hub is closed.
         """
+        if self._portal.forked:
+            raise ConnectionFailed(FORKED)
+        if not callable(callback) or not isinstance(subject, str):
+            raise InvalidRequest('on_event() takes a function and a pattern such as "execution.*".')
         self._core.supervisor.check()
         return self._core.callbacks.add(callback, subject, self)
 

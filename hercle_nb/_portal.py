@@ -95,6 +95,7 @@ class Portal:
             raise ConnectionFailed(FORKED)
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         task: asyncio.Task[T] | None = None
+        cancelled = False
 
         def settle(done: asyncio.Task[T]) -> None:
             error = (
@@ -102,6 +103,8 @@ class Portal:
                 if done.cancelled()
                 else done.exception()
             )
+            if cancelled and done.cancelled():
+                future.cancel()
             if not future.set_running_or_notify_cancel():
                 return  # nobody waits any more
             if error is not None:
@@ -115,6 +118,8 @@ class Portal:
             task.add_done_callback(settle)
 
         def cancel() -> None:
+            nonlocal cancelled
+            cancelled = True
             if task is not None:
                 task.cancel()
 
@@ -152,8 +157,10 @@ class Portal:
         except BaseException as interrupt:
             cancel()
             concurrent.futures.wait([future], timeout=_GRACE)
-            if future.done() and (error := future.exception()) is not None and error.args:
-                interrupt.add_note(str(error))
+            if future.done() and not future.cancelled():
+                error = future.exception()
+                if error is not None and error.args:
+                    interrupt.add_note(str(error))
             raise
         return future.result()
 

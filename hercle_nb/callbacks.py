@@ -105,9 +105,9 @@ class Callbacks:
     def _run(self) -> None:
         while (event := self._queue.get()) is not None:
             for handle in self._handles:
-                if fnmatch.fnmatchcase(event.subject or "", handle.subject):
-                    try:
+                try:
+                    if fnmatch.fnmatchcase(event.subject or "", handle.subject):
                         handle.callback(event)
-                    except Exception:
-                        self.errors += 1
-                        logger.exception("a callback for %r failed", handle.subject)
+                except BaseException:  # a SystemExit would end this thread for all of them
+                    self.errors += 1
+                    logger.exception("a callback for %r failed", handle.subject)

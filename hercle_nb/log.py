@@ -110,25 +110,29 @@ class EventLog:
 
     def record_loss(self, connection: int, reason: str) -> None:
         """Append a row for a lost connection, and begin a gap. For the hub's own thread."""
-        content = Content(subject="connection.lost", data={"reason": reason})
-        self.record(None, connection, CONNECTION, content)
-        self._gaps.append(_Gap(connection, self._rows[-1].received_us, None, 0, reason))
+        now, content = self._now(), Content(subject="connection.lost", data={"reason": reason})
+        self._append(now, None, connection, CONNECTION, content)
+        self._gaps.append(_Gap(connection, now, None, 0, reason))
 
     def record_return(self, connection: int, attempts: int) -> None:
         """Append a row for a connection made anew, and end the gap. For the hub's own thread."""
-        gap = self._gaps[-1]
-        now = max(time.time_ns() // 1_000, gap.lost_us)
+        gap, now = self._gaps[-1], self._now()
         data = {"seconds": (now - gap.lost_us) / 1_000_000, "attempts": attempts, "reason": gap.reason}
-        self.record(None, connection, CONNECTION, Content(subject="connection.back", data=data))
-        gap.back_us, gap.attempts = self._rows[-1].received_us, attempts
+        self._append(now, None, connection, CONNECTION, Content(subject="connection.back", data=data))
+        gap.back_us, gap.attempts = now, attempts
 
     def record(
         self, raw: str | None, connection: int, kind: str = EVENT, content: Content | None = None
     ) -> int:
         """Append a row as of now and return its seq. For the hub's own thread."""
+        return self._append(self._now(), raw, connection, kind, content)
+
+    def _now(self) -> int:
+        """Microseconds since 1970; never less than the last row's, even if the clock was set back."""
         now = time.time_ns() // 1_000
-        if self._rows and now < self._rows[-1].received_us:
-            now = self._rows[-1].received_us  # the clock was set back
+        return max(now, self._rows[-1].received_us) if self._rows else now
+
+    def _append(self, now: int, raw: str | None, connection: int, kind: str, content: Content | None) -> int:
         self._rows.append(_Row(now, kind, connection, raw, content))
         self._bytes += len(raw or "")
         seq = self._evicted + len(self._rows) - 1

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hercle_nb as hercle
+from tests.scripted import scripted_hub
 from tests.servers import HubProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from tests.scripted import ScriptedHub
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE_HUB = Path(
@@ -61,10 +65,22 @@ def simulator_process() -> Iterator[HubProcess]:
 @pytest.fixture(scope="session")
 def reference_process() -> Iterator[HubProcess]:
     """ASP.NET Core SignalR itself, for the whole session."""
-    if not REFERENCE_HUB.exists():
-        pytest.skip(f"the reference hub is not here ({REFERENCE_HUB.name}); set HERCLE_REFERENCE_HUB")
-    with HubProcess.reference(REFERENCE_HUB) as process:
+    with HubProcess.reference(_reference_hub()) as process:
         yield process
+
+
+@pytest.fixture
+def own_hub() -> Callable[..., AbstractContextManager[HubProcess | ScriptedHub]]:
+    """Start a hub for one test alone: its name, its port (any for 0), options of the reference hub's."""
+
+    def start(name: str, *options: str, port: int = 0) -> AbstractContextManager[HubProcess | ScriptedHub]:
+        if name == "lenient":
+            return scripted_hub(port)
+        if name == "simulator":
+            return HubProcess.simulator(port)
+        return HubProcess.reference(_reference_hub(), *options, port=port)
+
+    return start
 
 
 @pytest.fixture(params=["simulator", "reference"])
@@ -73,6 +89,18 @@ def server(request: pytest.FixtureRequest) -> HubProcess:
     process: HubProcess = request.getfixturevalue(f"{request.param}_process")
     process.reset()
     return process
+
+
+@pytest.fixture(params=["simulator", "reference", "lenient"])
+def any_server(request: pytest.FixtureRequest) -> Iterator[HubProcess | ScriptedHub]:
+    """As `server`, and once more the hub of these tests that can write any bytes."""
+    if request.param == "lenient":
+        with scripted_hub() as scripted:
+            yield scripted
+    else:
+        process: HubProcess = request.getfixturevalue(f"{request.param}_process")
+        process.reset()
+        yield process
 
 
 @pytest.fixture
@@ -87,3 +115,9 @@ def hub(server: HubProcess) -> Iterator[hercle.Hub]:
     """A hub connected to `server`."""
     with hercle.connect(url=server.url, api_key=server.key, journal=False, timeout=10) as hub:
         yield hub
+
+
+def _reference_hub() -> Path:
+    if not REFERENCE_HUB.exists():
+        pytest.skip(f"the reference hub is not here ({REFERENCE_HUB.name}); set HERCLE_REFERENCE_HUB")
+    return REFERENCE_HUB

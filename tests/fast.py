@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb._face import start
@@ -14,6 +15,7 @@ from tests.servers import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
 FAST = {"pace": 0.01, "tick": 0.02, "goodbye": 0.2}  # delays of 0, 20, 100, 300 ms, then up to 600 ms
 
@@ -36,6 +38,15 @@ def fast_hub(url: str, api_key: Any = KEY, timeout: float = 5.0, **timings: Any)
         yield Hub(AsyncHub(core, portal, timeout))
     finally:
         portal.stop()
+
+
+@contextmanager
+def connecting(url: str, **options: Any) -> Iterator[tuple[Future[Hub], list[int]]]:
+    """Connect on another thread: the hub to be, and a list that gets an entry with every attempt."""
+    attempts: list[int] = []
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        hub = fast_hub(url, lambda: attempts.append(1) or KEY, timeout=20, **options)
+        yield pool.submit(stack.enter_context, hub), attempts
 
 
 def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:

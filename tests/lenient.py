@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ from aiohttp import web
 from hercle_nb._portal import Portal
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 Script = Callable[[web.WebSocketResponse], Awaitable[None]]
+Negotiate = Callable[[web.Request], web.StreamResponse | Awaitable[web.StreamResponse]]
 NEGOTIATED = {
     "negotiateVersion": 1,
     "connectionId": "id",
@@ -26,14 +29,14 @@ class Lenient:
     """The server's answers, and what it was asked.
 
     Attributes:
-        negotiate: What POST …/negotiate answers; called with the request.
+        negotiate: What POST …/negotiate answers; called with the request, awaited if it must be.
         socket: What is done with each WebSocket; None refuses the upgrade with `upgrade_status`.
         requests: Every request's method, path, query and headers.
     """
 
     def __init__(self) -> None:
         self.url = ""
-        self.negotiate: Callable[[web.Request], web.StreamResponse] = lambda _: web.json_response(NEGOTIATED)
+        self.negotiate: Negotiate = lambda _: web.json_response(NEGOTIATED)
         self.socket: Script | None = shake_hands
         self.upgrade_status = 404
         self.requests: list[tuple[str, str, dict[str, str], dict[str, str]]] = []
@@ -42,7 +45,8 @@ class Lenient:
         """Any request."""
         self.requests.append((request.method, request.path, dict(request.query), dict(request.headers)))
         if request.method == "POST":
-            return self.negotiate(request)
+            answer = self.negotiate(request)
+            return await answer if inspect.isawaitable(answer) else answer
         if self.socket is None:
             return web.Response(status=self.upgrade_status, text="No Connection with that ID")
         socket = web.WebSocketResponse(max_msg_size=0, timeout=0.1)
@@ -61,8 +65,8 @@ async def shake_hands(socket: web.WebSocketResponse) -> None:
 
 
 @contextmanager
-def lenient_server() -> Iterator[Lenient]:
-    """Run a `Lenient` on a free port of this machine, on a thread of its own."""
+def lenient_server(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Lenient]:
+    """Run a `Lenient` on a port of this machine, any free one for 0, on a thread of its own."""
     lenient = Lenient()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", lenient.answer)
@@ -70,8 +74,8 @@ def lenient_server() -> Iterator[Lenient]:
 
     async def start() -> None:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        lenient.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hub"
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
+        lenient.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/hub"
 
     portal = Portal("lenient-server", runner.cleanup)
     try:

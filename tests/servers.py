@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import urllib.request
@@ -36,17 +37,18 @@ class HubProcess:
 
     @classmethod
     @contextmanager
-    def simulator(cls) -> Iterator[HubProcess]:
+    def simulator(cls, port: int = 0) -> Iterator[HubProcess]:
         """The simulator as a program."""
-        command = [sys.executable, "-m", "hercle_nb.simulator", "--port", "0", "--api-key", KEY]
+        command = [sys.executable, "-m", "hercle_nb.simulator", "--port", str(port), "--api-key", KEY]
         with _started(command) as process:
             yield cls(process, _address(process))
 
     @classmethod
     @contextmanager
-    def reference(cls, program: Path) -> Iterator[HubProcess]:
-        """ASP.NET Core SignalR itself."""
-        command = [str(program), "--urls", "http://127.0.0.1:0", "--exit-on-stdin-close", "true"]
+    def reference(cls, program: Path, *options: str, port: int = 0) -> Iterator[HubProcess]:
+        """ASP.NET Core SignalR itself; of an option given twice the last one counts."""
+        urls = f"http://127.0.0.1:{port}"
+        command = [str(program), "--urls", urls, "--exit-on-stdin-close", "true", *options]
         with _started(command) as process:
             yield cls(process, _address(process))
 
@@ -122,6 +124,28 @@ def _address(process: subprocess.Popen[str]) -> str:
     return line.split()[-1]
 
 
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for this machine that nobody trusts; where it is, and its key."""
+    made, key = folder / "certificate.pem", folder / "key.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        *curve,
+        "-days",
+        "2",
+        *names,
+        "-keyout",
+        str(key),
+        "-out",
+        str(made),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return made, key
+
+
 @contextmanager
 def interrupt_after(seconds: float) -> Iterator[None]:
     """Interrupt the main thread, as Ctrl-C and Jupyter's stop button do."""
@@ -139,3 +163,14 @@ def signal_main() -> None:
     import signal
 
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in an interpreter of its own where any warning is an error."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import weakref
@@ -15,21 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hercle_nb as hercle
-from tests.servers import KEY, interrupt_after
+from tests.servers import KEY, interrupt_after, python
 
 if TYPE_CHECKING:
     from tests.servers import HubProcess
-
-
-def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter where any warning is an error."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", textwrap.dedent(code), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_import_is_quiet_and_light() -> None:
@@ -62,18 +48,6 @@ def test_interpreter_exit(server: HubProcess, ending: str) -> None:
         server.url,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_exit_says_goodbye(server: HubProcess) -> None:
-    """A hub that nobody closed leaves the server's list of connections when the interpreter exits."""
-    python(
-        f"import sys, hercle_nb; hub = hercle_nb.connect(url=sys.argv[1], api_key={KEY!r}, journal=False)",
-        server.url,
-    )
-    deadline = time.monotonic() + 5
-    while server.stats()["connections"]:
-        assert time.monotonic() < deadline
-    assert server.stats()["connectionsEver"] == 1
 
 
 def test_failed_connect_leaves_nothing(server: HubProcess) -> None:
@@ -193,31 +167,3 @@ def test_interrupted_connect() -> None:
     with pytest.raises(KeyboardInterrupt), interrupt_after(0.3):
         hercle.connect(url="http://127.0.0.1:9/hub", api_key=KEY, timeout=30)
     assert threading.active_count() <= before + 1  # the timer
-
-
-def test_many_threads_at_once(server: HubProcess) -> None:
-    """Any thread may call; each gets its own answer."""
-    with hercle.connect(url=server.url, api_key=KEY, journal=False) as hub:
-        subjects: list[str | None] = []
-        threads = [
-            threading.Thread(target=lambda: subjects.append(hub.command("GetBalances").subject))
-            for _ in range(50)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert subjects == ["account.balances.snapshot"] * 50
-
-
-def test_two_hubs_are_independent(server: HubProcess) -> None:
-    """Two hubs in one process share nothing."""
-    with (
-        hercle.connect(url=server.url, api_key=KEY, journal=False) as one,
-        hercle.connect(url=server.url, api_key=KEY, journal=False) as two,
-    ):
-        one.create_invoice(0.001, client_id="a")
-        assert len(one.events) == 3
-        assert len(two.events) == 1
-        one.close()
-        assert two.create_invoice(0.001, client_id="b").status == "open"

@@ -54,7 +54,7 @@ def test_call_raises_what_the_coroutine_raises(portal: Portal) -> None:
 
 
 def test_interrupt_cancels_the_coroutine(portal: Portal) -> None:
-    """An interrupt reaches a waiting call at once and cancels what it waits for."""
+    """An interrupt reaches a waiting call at once and cancels what it waits for, which has no more to say."""
     cancelled = threading.Event()
 
     async def wait() -> None:
@@ -65,10 +65,11 @@ def test_interrupt_cancels_the_coroutine(portal: Portal) -> None:
             raise
 
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), interrupt_after(0.1):
+    with pytest.raises(KeyboardInterrupt) as caught, interrupt_after(0.1):
         portal.call(wait())
     assert time.monotonic() - began < 1
     assert cancelled.wait(1)
+    assert not getattr(caught.value, "__notes__", [])
     assert portal.call(answer(1)) == 1
 
 

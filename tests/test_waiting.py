@@ -170,3 +170,10 @@ def test_on_event_after_close(hub: hercle.Hub) -> None:
     hub.close()
     with pytest.raises(hercle.ConnectionFailed):
         hub.on_event(print)
+
+
+@pytest.mark.parametrize("arguments", [(None,), (print, None), ("execution.*", print)])
+def test_on_event_arguments(hub: hercle.Hub, arguments: tuple) -> None:
+    """Arguments the wrong way round are refused at once, not at the first event."""
+    with pytest.raises(hercle.InvalidRequest, match="takes a function and a pattern"):
+        hub.on_event(*arguments)

@@ -147,12 +147,10 @@ def _headers(jar: aiohttp.CookieJar, url: str, token: Secret) -> dict[str, str]:
 
 def _translated(error: Exception, url: str) -> AttemptFailed:
     cause = getattr(error, "os_error", error)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError) or isinstance(
-        cause, ssl.SSLCertVerificationError
-    ):
-        return unreachable(
-            url, f"its TLS certificate is not trusted ({_quoted(str(error))})", Finality.AT_FIRST
-        )
+    certificate = getattr(error, "certificate_error", cause)
+    if isinstance(certificate, ssl.SSLCertVerificationError):
+        why = str(getattr(certificate, "verify_message", certificate)).rstrip(".")
+        return unreachable(url, f"its TLS certificate is not trusted ({why})", Finality.AT_FIRST)
     if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
         return unreachable(
             url, "the host name is unknown; check it, and that this machine is online", Finality.AT_FIRST

@@ -90,6 +90,10 @@ class Policy:
             self._goodbye_said = True  # once may be a redeployment
         return Retry(self._next_delay())
 
+    def woke(self) -> None:
+        """The computer slept during a delay: an attempt is due now, and the network may take a moment."""
+        self._step = 1
+
     def _retry(self, failure: AttemptFailed, longest: float) -> Retry:
         return Retry(max(min(self._next_delay(), longest), failure.retry_after or 0.0))
 

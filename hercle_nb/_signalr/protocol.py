@@ -12,6 +12,7 @@ from pysignalr.protocol.json import JSONProtocol
 from hercle_nb import _json
 
 SEPARATOR = "\x1e"
+_SEPARATOR = SEPARATOR.encode()
 MAX_SENT_BYTES = 32_768  # ASP.NET Core SignalR's default; a longer message ends the connection (recorded)
 
 
@@ -39,6 +40,32 @@ class HubProtocol(JSONProtocol):
         self.messages += 1
         self.size += len(text.encode())
         return text
+
+
+class Incoming:
+    """The bytes received, cut into messages at the record separators.
+
+    Attributes:
+        unfinished: Bytes of the message that is still arriving.
+    """
+
+    def __init__(self) -> None:
+        self.unfinished = 0
+        self._pieces: list[bytes] = []  # joined once, so that a long message costs what it is long
+
+    def feed(self, frame: bytes) -> list[bytes]:
+        """The messages that a frame completes."""
+        self._pieces.append(frame)
+        self.unfinished += len(frame)
+        if _SEPARATOR not in frame:
+            return []
+        *messages, rest = b"".join(self._pieces).split(_SEPARATOR)
+        self._pieces, self.unfinished = [rest], len(rest)
+        return messages
+
+    def rest(self) -> bytes:
+        """What has arrived of an unfinished message."""
+        return b"".join(self._pieces)
 
 
 def invocation_text(invocation_id: str | None, method: str, arguments: object) -> str:

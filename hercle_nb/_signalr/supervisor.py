@@ -237,6 +237,7 @@ class Supervisor:
         while (left := due - loop.time()) > 0:
             await asyncio.sleep(min(left, self._timings.tick))
             if self._sleep_watch.slept():
+                self._policy.woke()
                 return
 
     def _connected(self, transport: HubTransport, attempts: int) -> None:

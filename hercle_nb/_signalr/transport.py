@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from hercle_nb._signalr.failures import AttemptFailed, Finality, not_a_hub, refused_by_status, unreachable
 from hercle_nb._signalr.policy import Ending
-from hercle_nb._signalr.protocol import SEPARATOR, HubProtocol
+from hercle_nb._signalr.protocol import HubProtocol, Incoming
 from hercle_nb.config import is_loopback
 from hercle_nb.errors import ConnectionFailed
 from hercle_nb.events import CLOSE, COMPLETION, PING, read_message
@@ -107,7 +107,8 @@ class HubTransport(WebsocketTransport):
         self._hub_url = target.url.partition("?")[0]
         self._receiver = receiver
         self._timings = timings
-        self._rest = b""
+        self._incoming = Incoming()
+        self._early: list[bytes] = []  # what came right behind the handshake's reply
         self._ending: Ending | None = None
 
     async def open(self, key_source: str) -> None:
@@ -151,8 +152,8 @@ class HubTransport(WebsocketTransport):
             self._ws = None
             await self._set_state(ConnectionState.disconnected)
             await connection.close()
-            if self._rest:
-                self._receiver.received(_text(self._rest), incomplete=True)
+            if rest := self._incoming.rest():
+                self._receiver.received(_text(rest), incomplete=True)
         return self._ending or ending
 
     async def invoke(self, invocation_id: str, method: str, arguments: list[Any]) -> None:
@@ -201,10 +202,11 @@ class HubTransport(WebsocketTransport):
             )
         except InvalidStatus as error:
             body = self._redacted(bytes(error.response.body or b""))
-            failure = refused_by_status(error.response.status_code, url, key_source, body)
-            if error.response.status_code in (404, 409):  # the id ran out between negotiate and upgrade
-                failure.finality = Finality.NEVER
-            raise failure from error
+            status = error.response.status_code
+            if status in (404, 409):  # the id ran out between negotiate and upgrade
+                gone = f"the upgrade found its connection gone ({f'{status} {body}'.strip()})"
+                raise unreachable(url, gone) from error
+            raise refused_by_status(status, url, key_source, body) from error
         except TimeoutError:
             raise unreachable(url, f"the upgrade was not answered in {self._timings.upgrade:g} s") from None
         except (InvalidHandshake, OSError, EOFError) as error:
@@ -212,9 +214,10 @@ class HubTransport(WebsocketTransport):
 
     async def _shake_hands(self, connection: ClientConnection) -> None:
         await connection.send(self.wire.encode(self.wire.handshake_message()))
-        while SEPARATOR.encode() not in self._rest:
-            self._count(await connection.recv(decode=False))
-        reply, _, self._rest = self._rest.partition(SEPARATOR.encode())
+        messages: list[bytes] = []
+        while not messages:
+            messages = self._count(await connection.recv(decode=False))
+        reply, *self._early = messages
         _, answer = read_message(_text(reply))
         if not isinstance(answer, dict):
             raise not_a_hub(self._hub_url, f"it answered the handshake with {self._redacted(reply)}")
@@ -227,30 +230,52 @@ class HubTransport(WebsocketTransport):
             )
 
     async def _receive(self, connection: ClientConnection) -> Ending:
+        messages = self._early
         try:
             while True:
-                *messages, self._rest = self._rest.split(SEPARATOR.encode())
-                for message in filter(None, messages):
-                    self.messages_in += 1
-                    if (goodbye := self._deliver(_text(message))) is not None:
-                        return goodbye
-                if len(self._rest) > self._timings.max_size:
+                endings = [self._deliver(_text(message)) for message in messages if message]
+                # what stands behind a goodbye are events all the same
+                if goodbye := next(filter(None, endings), None):
+                    return goodbye
+                if self._incoming.unfinished > self._timings.max_size:
                     return self._too_large()
-                async with asyncio.timeout(self._timings.server_silence):
-                    self._count(await connection.recv(decode=False))
+                messages = await self._listen(connection)
         except TimeoutError:
             connection.transport.abort()  # nobody is there to answer a goodbye
             return Ending(f"nothing was heard from the hub for {self._timings.server_silence:g} s")
         except ConnectionClosed as error:
             return self._why_closed(error)
 
-    def _count(self, frame: bytes) -> None:
+    async def _listen(self, connection: ClientConnection) -> list[bytes]:
+        """Wait for a frame, for as long as the hub may be silent, and return the messages it completes.
+
+        A cell that holds the GIL stops this thread as well, and what came meanwhile lies in the socket: only
+        the time in which this thread could listen counts.
+
+        Raises:
+            TimeoutError: The hub was silent.
+        """
+        loop = asyncio.get_running_loop()
+        patience, moment = self._timings.server_silence, self._timings.server_silence / 30
+        while True:
+            due = loop.time() + patience
+            try:
+                async with asyncio.timeout_at(due):
+                    return self._count(await connection.recv(decode=False))
+            except TimeoutError:
+                late = loop.time() - due > moment
+                if patience == moment and not late:
+                    raise
+                patience = self._timings.server_silence if late else moment
+
+    def _count(self, frame: bytes) -> list[bytes]:
         self._heard_at = time.monotonic()
         self.bytes_in += len(frame)
-        self._rest += frame
+        return self._incoming.feed(frame)
 
     def _deliver(self, raw: str) -> Ending | None:
         """Hand one message on; an ending only for the message by which the hub ends the connection."""
+        self.messages_in += 1
         if raw.startswith(_INVOCATION_START):
             self._receiver.received(raw)
             return None

@@ -125,6 +125,8 @@ class Server:
         faults = self.state.faults
         if faults.negotiateDelayMs > 0:
             await asyncio.sleep(faults.negotiateDelayMs / 1000)
+            if request.transport is None:  # nobody waits any more, so no failure is used up
+                return web.Response()
         if faults.negotiateStatus is not None and faults.negotiateFailures > 0:
             faults.negotiateFailures -= 1
             headers = {}
