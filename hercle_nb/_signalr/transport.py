@@ -176,10 +176,8 @@ class HubTransport(WebsocketTransport):
                 logger=_quiet,
             )
         except InvalidStatus as error:
-            body = (error.response.body or b"")[:200].decode("utf-8", "replace")
-            failure = refused_by_status(
-                error.response.status_code, url, key_source, repr(body) if body else ""
-            )
+            body = self._redacted(error.response.body or b"")
+            failure = refused_by_status(error.response.status_code, url, key_source, body)
             if error.response.status_code in (404, 409):  # the id ran out between negotiate and upgrade
                 failure.final = False
             raise failure from error
