@@ -176,7 +176,7 @@ class HubTransport(WebsocketTransport):
                 logger=_quiet,
             )
         except InvalidStatus as error:
-            body = self._redacted(error.response.body or b"")
+            body = self._redacted(bytes(error.response.body or b""))
             failure = refused_by_status(error.response.status_code, url, key_source, body)
             if error.response.status_code in (404, 409):  # the id ran out between negotiate and upgrade
                 failure.final = False
