@@ -23,8 +23,8 @@ help: ## this list
 demo: $(LAB) ## run the quickstart on the embedded simulator and show what it made
 	@$(PY) scripts/demo.py
 
-lab: $(LAB) ## open JupyterLab on the notebooks
-	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
+lab: $(LAB) ## open JupyterLab on the quickstart
+	$(PY) -m jupyterlab notebooks/01-quickstart.ipynb $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 test: $(DEV) ## run all tests and all notebooks
 	$(TEST_ENV) $(PY) -m pytest -p tests._strict --nbval-lax --nbval-current-env --nbval-cell-timeout=60 \

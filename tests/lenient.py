@@ -39,6 +39,7 @@ class Lenient:
         self.negotiate: Negotiate = lambda _: web.json_response(NEGOTIATED)
         self.socket: Script | None = shake_hands
         self.upgrade_status = 404
+        self.upgrade_echo = False
         self.requests: list[tuple[str, str, dict[str, str], dict[str, str]]] = []
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -48,7 +49,8 @@ class Lenient:
             answer = self.negotiate(request)
             return await answer if inspect.isawaitable(answer) else answer
         if self.socket is None:
-            return web.Response(status=self.upgrade_status, text="No Connection with that ID")
+            text = request.headers["Authorization"] if self.upgrade_echo else "No Connection with that ID"
+            return web.Response(status=self.upgrade_status, text=text)
         socket = web.WebSocketResponse(max_msg_size=0, timeout=0.1)
         await socket.prepare(request)
         await self.socket(socket)

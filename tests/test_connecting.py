@@ -140,3 +140,10 @@ def test_first_creation_says_no_journal(server: HubProcess) -> None:
             hub.create_invoice(0.001)
         assert caught[0].filename == __file__
         hub.create_invoice(0.001)
+
+
+def test_key_echoed_on_the_upgrade_is_not_shown(lenient: Lenient) -> None:
+    """A refused upgrade that echoes the request's headers does not bring the key into the message either."""
+    lenient.socket, lenient.upgrade_status, lenient.upgrade_echo = None, 400, True
+    with pytest.raises(hercle.ConnectionFailed, match=r"Bearer \[secure\]"):
+        connect(lenient.url)
