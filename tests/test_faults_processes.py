@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PAGE_EXAMPLE = ("0.001", "Payment for services", 24)
 UNAVAILABLE = {"negotiateStatus": 503, "negotiateFailures": 10**6}
-GOODBYE = '{"type":7}'
 
 
 @contextmanager
@@ -51,6 +50,17 @@ def during_a_creation(
     yield
     assert time.monotonic() - began[0] < 1.5
     thread.join()
+
+
+def assert_goodbyes(server: HubProcess, count: int) -> None:
+    """Every connection has ended, so many of them with SignalR's goodbye.
+
+    ASP.NET Core now and then closes before it has read the last message (seen 5 times in 300, with a client of
+    nothing but aiohttp too), so there the ends alone are counted.
+    """
+    until(lambda: not server.stats()["connections"])
+    if "reference" not in str(server.process.args[0]):
+        assert server.stats()["received"].count('{"type":7}') == count
 
 
 @pytest.mark.parametrize("when", ["unsent", "sent"])
@@ -91,9 +101,8 @@ def test_row_60_close_from_another_thread(server: HubProcess, when: str) -> None
         assert hub.state == "closed"
         with pytest.raises(hercle.ConnectionFailed, match="closed"):
             hub.create_invoice(*PAGE_EXAMPLE)
-        until(lambda: not server.stats()["connections"])
+        assert_goodbyes(server, 1 if when == "sent" else 0)
         assert server.created() == (1 if when == "sent" else 0)
-        assert (GOODBYE in server.stats()["received"]) == (when == "sent")
         assert list(hub.events["subject"])[-1] == "connection.closed"
 
 
@@ -111,9 +120,8 @@ def test_row_61_exit_without_close(server: HubProcess) -> None:
         KEY,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    until(lambda: not server.stats()["connections"])
+    assert_goodbyes(server, 2)
     assert server.stats()["connectionsEver"] == 2
-    assert server.stats()["received"].count(GOODBYE) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
@@ -164,10 +172,9 @@ def test_row_62_fork(server: HubProcess) -> None:
         KEY,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "child done\n", "")
-    until(lambda: not server.stats()["connections"])
+    assert_goodbyes(server, 2)
     assert server.stats()["connectionsEver"] == 2
     assert server.created() == 3
-    assert server.stats()["received"].count(GOODBYE) == 2
 
 
 def test_row_63_200_threads_at_once(server: HubProcess) -> None:
