@@ -55,8 +55,8 @@ def during_a_creation(
 def assert_goodbyes(server: HubProcess, count: int) -> None:
     """Every connection has ended, so many of them with SignalR's goodbye.
 
-    ASP.NET Core now and then closes before it has read the last message (seen 5 times in 300, with a client of
-    nothing but aiohttp too), so there the ends alone are counted.
+    ASP.NET Core now and then closes before it has read the last message (seen 5 times in 300, with a client
+    of nothing but aiohttp too), so there the ends alone are counted.
     """
     until(lambda: not server.stats()["connections"])
     if "reference" not in str(server.process.args[0]):
