@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 import hercle_nb as hercle  # noqa: E402  # after the path
 from tests.conftest import REFERENCE_HUB  # noqa: E402
-from tests.fast import fast_hub  # noqa: E402
+from tests.fast import fast_hub, until  # noqa: E402
 from tests.servers import HubProcess  # noqa: E402
 
 if TYPE_CHECKING:
@@ -266,11 +266,13 @@ class Soak:
             self.harm(self._chance.choices(names, weights)[0])
 
     def _settle(self, hub: Hub) -> None:
-        """Wait for the connection, and ask again for what is unknown."""
-        deadline = time.monotonic() + 20
-        while hub.state != "connected" and time.monotonic() < deadline:
-            time.sleep(0.05)
-        hub.command("GetBalances", timeout=20)  # what the hub wrote before is received by now
+        """Cut once more, for the list that settles what is unknown, and ask for that again."""
+        until(lambda: hub.state == "connected", 20)
+        hub.invoke("GetBalances", self._prefix, timeout=20)  # what the hub wrote before is received by now
+        losses = hub.stats["gaps"]
+        self._server.lose("cut")
+        until(lambda: hub.stats["gaps"] > losses and hub.state == "connected", 20)
+        hub.command("GetLightningInvoices", timeout=20)  # the answer to the one before is in by now
         for number, outcome in self.outcomes.items():
             if isinstance(outcome, hercle.OutcomeUnknown):
                 again = self._created(hub, number)

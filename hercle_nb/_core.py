@@ -18,7 +18,7 @@ from hercle_nb import commands
 from hercle_nb._signalr.protocol import MAX_SENT_BYTES, invocation_text
 from hercle_nb._signalr.supervisor import Supervisor
 from hercle_nb.callbacks import Callbacks
-from hercle_nb.calls import Call, Calls
+from hercle_nb.calls import AtLoss, Call, Calls
 from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest
 from hercle_nb.events import COMMAND, CONNECTION, Content
 from hercle_nb.invoices import check_client_id, read_answer
@@ -130,20 +130,16 @@ class Core:
             self._start(self._refresh())
 
     def lost(self, ending: Ending) -> None:
-        """Record that the connection is gone, and decide what becomes of each call under way.
-
-        What was not sent yet waits to be sent; a creation waits for the hub's list; what changes nothing is
-        asked again; any other call may have changed something, and nobody will hear of it.
-        """
+        """Record that the connection is gone; `Call.at_loss` decides what becomes of each call under way."""
         self.log.record_loss(self.supervisor.connections, ending.reason)
         for call in self._calls.unfinished():
-            if call.sent_at is None:
-                continue
-            call.lost_at = call.lost_at or time.time()
-            if call.repeatable and ending.too_large:  # asked again, it would end the next connection too
-                self._list_too_large = self._list_too_large or call.method == commands.LIST
-                call.fail(call.lost(ending.reason))
-            elif not call.repeatable and call.request is None:
+            decision = call.at_loss(too_large=ending.too_large)
+            if decision is not AtLoss.SEND_LATER:
+                call.lost_at = call.lost_at or time.time()
+            if decision is AtLoss.FAIL:
+                self._list_too_large = self._list_too_large or (
+                    ending.too_large and call.method == commands.LIST
+                )
                 call.fail(call.lost(f"the connection was lost ({ending.reason})"))
 
     def ended(self, error: HercleError, reason: str) -> None:

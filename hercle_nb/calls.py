@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import commands
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from hercle_nb.errors import CommandRejected
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice, InvoiceRequest
+
+
+class AtLoss(Enum):
+    """What becomes of a call when its connection is lost."""
+
+    SEND_LATER = "it was not sent yet: it waits for the next connection"
+    ASK_AGAIN = "it changes nothing: it is sent again over the next connection"
+    WAIT = "a late answer, or the hub's list, can still settle it"
+    FAIL = "nobody will ever hear of it"
 
 
 def _future() -> asyncio.Future[Any]:
@@ -69,6 +79,14 @@ class Call:
     def repeatable(self) -> bool:
         """Whether it may be asked again after a loss: it changes nothing."""
         return commands.changes_nothing(self.method)
+
+    def at_loss(self, *, too_large: bool) -> AtLoss:
+        """What becomes of it when its connection is lost, by a message that was too large or otherwise."""
+        if self.sent_at is None:
+            return AtLoss.SEND_LATER
+        if self.repeatable:  # unless its own answer may be what ended the connection
+            return AtLoss.FAIL if too_large else AtLoss.ASK_AGAIN
+        return AtLoss.FAIL if self.request is None else AtLoss.WAIT
 
     def fail(self, error: HercleError) -> None:
         """Tell everybody who waits."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hercle_nb.calls import Call, Calls
+from hercle_nb.calls import AtLoss, Call, Calls
 from hercle_nb.commands import CREATE
 from hercle_nb.errors import CommandRejected, HercleError, HubTimeout, InvalidRequest, OutcomeUnknown
 from hercle_nb.log import EventLog
@@ -295,3 +295,28 @@ def test_what_a_lost_answer_means(creating: New, new: New) -> None:
         assert "was sent at 12:34:56 UTC and may or may not have been carried out" in str(lost)
         assert "It is not sent again by itself" in str(lost)
     assert "create_invoice with the same ClientId and arguments sends nothing" in str(call.lost("x"))
+
+
+@pytest.mark.parametrize(
+    ("method", "creation", "sent", "too_large", "decision"),
+    [
+        (CREATE, True, False, False, AtLoss.SEND_LATER),
+        ("GetBalances", False, False, True, AtLoss.SEND_LATER),
+        ("SomethingNew", False, False, False, AtLoss.SEND_LATER),
+        ("GetBalances", False, True, False, AtLoss.ASK_AGAIN),
+        ("getlightninginvoices", False, True, False, AtLoss.ASK_AGAIN),
+        ("SubscribePairPriceChannel", False, True, False, AtLoss.ASK_AGAIN),
+        ("GetLightningInvoices", False, True, True, AtLoss.FAIL),
+        (CREATE, True, True, False, AtLoss.WAIT),
+        (CREATE, True, True, True, AtLoss.WAIT),
+        (CREATE, False, True, False, AtLoss.FAIL),
+        ("WithdrawLightning", False, True, False, AtLoss.FAIL),
+        ("SomethingNew", False, True, False, AtLoss.FAIL),
+    ],
+)
+def test_at_loss(
+    new: New, method: str, decision: AtLoss, *, creation: bool, sent: bool, too_large: bool
+) -> None:
+    """Only what changes nothing is ever sent twice, and not if its answer may have ended the connection."""
+    call = new(method, "a", request=ask() if creation else None, sent_at=SENT if sent else None)
+    assert call.at_loss(too_large=too_large) is decision

@@ -10,6 +10,7 @@ from pysignalr.protocol.json import JSONProtocol
 from pysignalr.transport.abstract import ConnectionState
 from pysignalr.transport.websocket import WebsocketTransport
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.connection import Connection
 
 from hercle_nb._signalr.negotiate import Negotiated
 from hercle_nb._signalr.protocol import HubProtocol
@@ -65,3 +66,8 @@ def test_redirects_are_ours_to_refuse() -> None:
     """The WebSocket library asks `process_redirect`, and `recv` gives bytes on request."""
     assert "exc" in inspect.signature(connect.process_redirect).parameters
     assert "decode" in inspect.signature(ClientConnection.recv).parameters
+
+
+def test_a_connection_can_be_dropped() -> None:
+    """A connection's asyncio transport stands under the name by which we abort it."""
+    assert "transport" in Connection.__annotations__ or "transport" in inspect.getsource(Connection)
