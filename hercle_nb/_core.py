@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hercle_nb")
 
 _LIST_TIMEOUT = 60.0  # seconds; a list of thousands of invoices is megabytes
+_LOOK_AGAIN = (1.0, 4.0, 15.0)  # seconds; a hub that was frozen first works off what it had received
 _ROUND_TRIPS = 1_000  # the last so many are remembered
 
 
@@ -78,6 +79,7 @@ class Core:
         self._tasks: set[asyncio.Task[None]] = set()
         self._list_too_large = False
         self._refreshing = False
+        self._lost_at = 0.0  # when the last connection was
 
     # -- what the connection tells, in the order it happens; nothing here may raise ---------------------
 
@@ -132,10 +134,11 @@ class Core:
     def lost(self, ending: Ending) -> None:
         """Record that the connection is gone; `Call.at_loss` decides what becomes of each call under way."""
         self.log.record_loss(self.supervisor.connections, ending.reason)
+        self._lost_at = time.time()
         for call in self._calls.unfinished():
             decision = call.at_loss(too_large=ending.too_large)
             if decision is not AtLoss.SEND_LATER:
-                call.lost_at = call.lost_at or time.time()
+                call.lost_at = call.lost_at or self._lost_at
             if decision is AtLoss.FAIL:
                 self._list_too_large = self._list_too_large or (
                     ending.too_large and call.method == commands.LIST
@@ -304,14 +307,26 @@ class Core:
             call.answer.set_result(event)
 
     async def _refresh(self) -> None:
-        """Ask for the hub's list of invoices, and let it settle creations of unknown outcome."""
-        try:
-            event = await self.command(commands.LIST, [], check_client_id(None), _LIST_TIMEOUT)
-        except HercleError as error:
-            logger.info("the hub's list of invoices could not be had: %s", error)
-            return
-        finally:
-            self._refreshing = False
+        """Ask for the hub's list of invoices; again while a creation lost just now is not on it."""
+        connection = self.supervisor.connections
+        for pause in (*_LOOK_AGAIN, None):
+            try:
+                event = await self.command(commands.LIST, [], check_client_id(None), _LIST_TIMEOUT)
+            except HercleError as error:
+                logger.info("the hub's list of invoices could not be had: %s", error)
+                return
+            finally:
+                self._refreshing = False
+            self._settle_by_list(event)
+            lost = (call for call in self.creations.values() if call.lost_at == self._lost_at)
+            if pause is None or all(call.settled for call in lost):
+                return
+            await asyncio.sleep(pause * self.supervisor.pace)
+            if self._refreshing or self._list_too_large or self.supervisor.connections != connection:
+                return  # the next connection's own refresh asks, or nobody may
+            self._refreshing = True
+
+    def _settle_by_list(self, event: HubEvent) -> None:
         unsettled = [call for call in self.creations.values() if call.sent_at and not call.settled]
         claimed = {call.invoice.payment_request for call in self.creations.values() if call.invoice}
         ahead = self.supervisor.clock_ahead

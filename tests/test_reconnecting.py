@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +14,7 @@ import hercle_nb as hercle
 from tests.fast import fast_hub, healed, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.servers import HubProcess
 
@@ -90,6 +92,35 @@ def test_creation_under_way_is_found_in_the_list(hub: hercle.Hub, server: HubPro
     assert invoice.qr()
     assert server.created() == 1
     assert hub.create_invoice(*PAGE_EXAMPLE, client_id="a").reused
+
+
+@pytest.mark.parametrize("name", ["simulator", "reference"])
+def test_frozen_hub_is_asked_again(own_hub: Callable[..., Any], name: str) -> None:
+    """What a frozen hub carries out only after we are back is found by looking at its list once more."""
+    made: dict[int, hercle.Invoice] = {}
+    with own_hub(name) as server, fast_hub(server.url, timeout=20, pace=0.1, server_silence=0.4) as hub:
+        hub.create_invoice(amount_sat=1)
+
+        def create(number: int) -> None:
+            made[number] = hub.create_invoice(amount_sat=number, memo=f"m{number}")
+
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            threads = [threading.Thread(target=create, args=(number,)) for number in range(10, 25)]
+            for thread in threads:
+                thread.start()
+            until(lambda: hub.state == "reconnecting")
+            supervisor = hub._core.supervisor
+            supervisor._timings = replace(supervisor._timings, server_silence=30.0)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        for thread in threads:
+            thread.join()
+        assert {number: invoice.amount_sat for number, invoice in made.items()} == {
+            n: n for n in range(10, 25)
+        }
+        assert server.created() == 16
+        assert hub.stats["gaps"] == 1
 
 
 def test_two_alike_under_way_stay_unknown(hub: hercle.Hub, server: HubProcess) -> None:

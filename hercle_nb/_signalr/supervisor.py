@@ -45,6 +45,7 @@ class Supervisor:
         attempts: Attempts to connect, in all.
         connections: Connections that came about.
         clock_ahead: Seconds that the hub's clock is ahead of ours.
+        pace: What delays are multiplied with.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Supervisor:
         self.attempts = 0
         self.connections = 0
         self.clock_ahead = 0.0
+        self.pace = (timings or Timings()).pace
         self._url = url
         self._key = key
         self._owner = owner
