@@ -246,7 +246,8 @@ class Core:
         except TimeoutError as error:
             if isinstance(error, HercleError):
                 raise
-            raise call.lost(f"no answer came in {timeout:g} s") from None
+            missing = "no answer came" if call.sent_at else "there was no connection"
+            raise call.lost(f"{missing} in {timeout:g} s") from None
         except asyncio.CancelledError:
             if call.sent_at is None or call.repeatable:
                 raise

@@ -61,7 +61,9 @@ def test_unsent_times_out_and_is_never_sent(hub: hercle.Hub, server: HubProcess)
     server.mode(negotiateStatus=503, negotiateFailures=4)
     server.lose()
     until(lambda: hub.state == "reconnecting")
-    with pytest.raises(hercle.HubTimeout, match=r"was not sent.*will not be sent later"):
+    with pytest.raises(
+        hercle.HubTimeout, match=r"was not sent: there was no connection in 0\.05 s.*will not be sent later"
+    ):
         hub.create_invoice(*PAGE_EXAMPLE, client_id="a", timeout=0.05)
     healed(hub)
     assert hub.create_invoice(*PAGE_EXAMPLE, client_id="a").reused is False
