@@ -294,8 +294,11 @@ class Core:
             and event.data.get("encodedPaymentRequest")
         ):
             self._adopt(call, event.data, event)
-        elif not call.answer.done():
-            call.answer.set_result(event)
+        else:
+            if call.method.lower() == commands.LIST.lower():
+                self._settle_by_list(event)
+            if not call.answer.done():
+                call.answer.set_result(event)
 
     def _adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
         """An invoice is a creation's: keep it, and tell who waits."""
@@ -312,13 +315,12 @@ class Core:
         connection = self.supervisor.connections
         for pause in (*_LOOK_AGAIN, None):
             try:
-                event = await self.command(commands.LIST, [], check_client_id(None), _LIST_TIMEOUT)
+                await self.command(commands.LIST, [], check_client_id(None), _LIST_TIMEOUT)
             except HercleError as error:
                 logger.info("the hub's list of invoices could not be had: %s", error)
                 return
             finally:
                 self._refreshing = False
-            self._settle_by_list(event)
             lost = (call for call in self.creations.values() if call.lost_at == self._lost_at)
             if pause is None or all(call.settled for call in lost):
                 return
@@ -328,11 +330,14 @@ class Core:
             self._refreshing = True
 
     def _settle_by_list(self, event: HubEvent) -> None:
+        """Let the hub's list settle creations of unknown outcome; one whose answer is due waits for that."""
         unsettled = [call for call in self.creations.values() if call.sent_at and not call.settled]
         claimed = {call.invoice.payment_request for call in self.creations.values() if call.invoice}
         ahead = self.supervisor.clock_ahead
         found = settled_by_list(unsettled, event.data, claimed, now=time.time(), clock_ahead=ahead)
         for call, listed in found.items():
+            if call.lost_at is None and call.waiting:
+                continue  # it was among the candidates all the same, so that none takes its invoice
             self._adopt(call, listed.fields, event, "matched by the hub's list")
 
     def _time(self, call: Call) -> None:

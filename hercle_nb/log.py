@@ -6,8 +6,10 @@ only once. One thread records (the hub's), any thread reads.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -22,6 +24,19 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXT_COLUMNS = ("target", "subject", "client_id", "channel", "topic", "type")
+
+
+_logs: weakref.WeakSet[EventLog] = weakref.WeakSet()
+
+
+def _unlock_after_fork() -> None:
+    """A child must not wait for a lock that a thread of its parent held."""
+    for log in _logs:
+        log._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
 
 
 class _Row(NamedTuple):
@@ -61,6 +76,7 @@ class EventLog:
         self._framed = 0  # rows kept that are in the cached frame
         self._frame: pd.DataFrame | None = None
         self._lock = threading.Lock()
+        _logs.add(self)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -190,3 +190,38 @@ def test_close_while_away(hub: hercle.Hub, server: HubProcess) -> None:
         hub.create_invoice(*PAGE_EXAMPLE)
     assert time.monotonic() - began < 2
     assert hub.state == "closed"
+
+
+def test_a_list_settles_what_is_unknown(hub: hercle.Hub, server: HubProcess) -> None:
+    """A list that is asked for settles a creation of unknown outcome, too."""
+    server.mode(noReply=True)
+    with pytest.raises(hercle.OutcomeUnknown):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a", timeout=0.1)
+    until(server.created)
+    server.mode()
+    assert len(hub.command("GetLightningInvoices").data) == 1
+    invoice = hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    assert invoice.warnings == ("matched by the hub's list",)
+    assert server.created() == 1
+
+
+def test_a_list_is_no_answer_to_what_is_under_way(hub: hercle.Hub, server: HubProcess) -> None:
+    """A creation whose answer is due is not settled by a list, nor does one alike take its invoice."""
+    server.mode(noReply=True)
+    with pytest.raises(hercle.OutcomeUnknown):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a", timeout=0.1)
+    until(server.created)
+    server.mode(replyDelayMs=600)
+    made: list[hercle.Invoice] = []
+    thread = threading.Thread(target=lambda: made.append(hub.create_invoice(*PAGE_EXAMPLE, client_id="b")))
+    thread.start()
+    until(lambda: server.created() == 2)
+    server.mode()
+    assert len(hub.command("GetLightningInvoices").data) == 2
+    assert not made
+    thread.join()
+    assert made[0].warnings == ()
+    with pytest.raises(hercle.OutcomeUnknown):
+        hub.create_invoice(*PAGE_EXAMPLE, client_id="a")
+    assert len(hub.command("GetLightningInvoices").data) == 2
+    assert hub.create_invoice(*PAGE_EXAMPLE, client_id="a").payment_request != made[0].payment_request
