@@ -28,7 +28,8 @@ from hercle_nb.errors import (
 )
 from hercle_nb.events import HubEvent
 from hercle_nb.hub import Hub, connect
-from hercle_nb.invoices import Invoice, InvoiceRequest, client_id
+from hercle_nb.invoice_request import InvoiceRequest, client_id
+from hercle_nb.invoices import Invoice
 from hercle_nb.log import EventLog
 
 __version__ = "0.1.0"

@@ -21,7 +21,8 @@ from hercle_nb.callbacks import Callbacks
 from hercle_nb.calls import AtLoss, Call, Calls
 from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest
 from hercle_nb.events import COMMAND, CONNECTION, Content
-from hercle_nb.invoices import check_client_id, read_answer
+from hercle_nb.invoice_request import check_client_id
+from hercle_nb.invoices import read_answer
 from hercle_nb.reconcile import settled_by_list
 from hercle_nb.watchers import Watchers
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from hercle_nb._signalr.transport import Timings
     from hercle_nb.config import ApiKey
     from hercle_nb.events import HubEvent
-    from hercle_nb.invoices import Invoice, InvoiceRequest
+    from hercle_nb.invoice_request import InvoiceRequest
+    from hercle_nb.invoices import Invoice
     from hercle_nb.log import EventLog
     from hercle_nb.simulator import Simulator
 

@@ -11,7 +11,7 @@ from hercle_nb import commands
 from hercle_nb._face import Face, check_timeout, start
 from hercle_nb.config import ApiKey
 from hercle_nb.errors import InvalidRequest
-from hercle_nb.invoices import InvoiceRequest, check_client_id
+from hercle_nb.invoice_request import InvoiceRequest, check_client_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

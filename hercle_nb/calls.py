@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from hercle_nb.errors import CommandRejected
     from hercle_nb.events import HubEvent
-    from hercle_nb.invoices import Invoice, InvoiceRequest
+    from hercle_nb.invoice_request import InvoiceRequest
+    from hercle_nb.invoices import Invoice
 
 
 class AtLoss(Enum):

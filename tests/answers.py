@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hercle_nb.bolt11 import encode_payment_request
-from hercle_nb.invoices import Invoice, InvoiceRequest, read_answer
+from hercle_nb.invoice_request import InvoiceRequest
+from hercle_nb.invoices import Invoice, read_answer
 
 PREIMAGE = bytes(range(32))
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hercle_nb as hercle
-from hercle_nb.invoices import DEFAULT_EXPIRY_HOURS
+from hercle_nb.invoice_request import DEFAULT_EXPIRY_HOURS
 
 if TYPE_CHECKING:
     from tests.servers import HubProcess

@@ -1,212 +1,210 @@
-"""Requests for invoices: what may be asked for, what is refused, and what goes over the wire."""
+"""Invoices: what is made of the hub's answer, and how an invoice stands later."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
-import uuid
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import segno
 
-import hercle_nb as hercle
-from hercle_nb import _json
 from hercle_nb.bolt11 import decode_payment_request
 from hercle_nb.errors import InvalidRequest
-from hercle_nb.invoices import InvoiceRequest, check_client_id
-from tests.answers import ask, pay_to
-
-
-def test_the_command_page_example() -> None:
-    """The command page's example goes over the wire exactly as the page writes it."""
-    assert _json.encode(ask().arguments) == '["my-invoice-123",0.001,"Payment for services",24]'
-    bare = InvoiceRequest(amount_sat=1, client_id="a")
-    assert _json.encode(bare.arguments) == '["a",0.00000001,null,null]'
+from hercle_nb.invoices import parse_time, read_answer
+from tests.answers import NOW, PREIMAGE, answer, ask, pay_to
 
 
 @pytest.mark.parametrize(
-    "same",
+    ("changes", "asked", "words"),
     [
-        {"amount_btc": Decimal("0.00100")},
-        {"amount_btc": "0.001"},
-        {"amount_btc": None, "amount_sat": 100_000},
-        {"amount_btc": np.float64(0.001), "expiry_hours": np.int64(24)},
-        {"expiry_hours": 24.0},
+        ({"amount_msat": 100_000_001}, {}, "asks for 0.00100000001 BTC, not for 0.00100000 BTC"),
+        ({"amount_msat": None}, {}, "asks for no amount, not for 0.00100000 BTC"),
+        ({"description": "payment for services"}, {}, "has the memo 'payment for services', not 'Payment"),
+        ({"description": ""}, {}, "has the memo '', not 'Payment for services'"),
+        ({}, {"memo": None}, "has the memo 'Payment for services', not ''"),
+        ({"description": None, "description_hash": bytes(32)}, {}, "the hash of another memo"),
+        ({"expiry": 3_600}, {}, "valid for 3,600 s, not for 24 h"),
+        ({"expiry": None}, {}, "valid for 3,600 s, not for 24 h"),
+        ({}, {"expiry_hours": 1}, "valid for 86,400 s, not for 1 h"),
+        ({"currency": "bc"}, {}, "for the network 'bc', which is not expected here"),
+        ({"feature_bits": (8, 14, 100)}, {}, "requires features that BOLT 9 does not know"),
     ],
 )
-def test_equal_after_normalisation(same: dict[str, Any]) -> None:
-    """Two ways of writing the same arguments are the same request."""
-    assert ask(**same) == ask()
-    assert hash(ask(**same)) == hash(ask())
+def test_each_mismatch_is_a_warning(changes: dict[str, Any], asked: dict[str, Any], words: str) -> None:
+    """An answer that differs from what was asked is an invoice with exactly one warning and no QR code."""
+    invoice = answer(ask(**asked), encodedPaymentRequest=pay_to(**changes))
+    assert len(invoice.warnings) == 1
+    assert words in invoice.warnings[0]
+    with pytest.raises(InvalidRequest, match="No QR code"):
+        invoice.qr()
+    assert "data:image" not in invoice._repr_html_()
+    assert "WARNING" in repr(invoice)
+
+
+def test_differences_are_of_amount_memo_and_expiry() -> None:
+    """`differences` names all that differ at once, and leaves network and features to others."""
+    decoded = decode_payment_request(pay_to(currency="bc", feature_bits=(8, 14, 100)))
+    assert ask().differences(decoded) == []
+    found = ask(amount_btc="0.002", memo="tea", expiry_hours=None).differences(decoded)
+    assert [re.split("asks|has", text)[0] for text in found] == ["the payment request "] * 2
+    assert len(ask(amount_btc="0.002", memo="tea", expiry_hours=2).differences(decoded)) == 3
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("changes", "asked"),
     [
-        ({"memo": None}, {"memo": ""}),
-        ({"expiry_hours": None}, {"expiry_hours": 24}),
-        ({"client_id": "a"}, {"client_id": "A"}),
-        ({"amount_btc": "0.001"}, {"amount_btc": "0.00100001"}),
+        ({}, {}),
+        ({"description": ""}, {"memo": None}),
+        ({"description": ""}, {"memo": ""}),
+        ({}, {"expiry_hours": None}),
+        ({"expiry": None}, {"expiry_hours": 1}),
+        ({"description": None, "description_hash": hashlib.sha256(b"Payment for services").digest()}, {}),
+        ({"currency": "tb"}, {}),
     ],
 )
-def test_different_on_the_wire(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """No memo is not an empty one, and the default expiry is not 24 hours."""
-    assert ask(**one) != ask(**other)
-    assert _json.encode(ask(**one).arguments) != _json.encode(ask(**other).arguments)
+def test_an_answer_that_fits(changes: dict[str, Any], asked: dict[str, Any]) -> None:
+    """An answer that fits what was asked is an open invoice without a warning."""
+    invoice = answer(ask(**asked), encodedPaymentRequest=pay_to(**changes))
+    assert invoice.warnings == ()
+    assert invoice.status == "open"
+    assert (invoice.id, invoice.http_status, invoice.message) == ("inv_1", 201, "created")
+    assert (invoice.created_at, invoice.expires_at - NOW) == (
+        NOW,
+        timedelta(seconds=changes.get("expiry", 86_400) or 3_600),
+    )
 
 
-@pytest.mark.parametrize("amounts", [{}, {"amount_btc": 1, "amount_sat": 100_000_000}])
-def test_exactly_one_amount(amounts: dict[str, Any]) -> None:
-    """Neither amount or both are refused, and the message writes both forms."""
-    with pytest.raises(InvalidRequest, match=r"exactly one of amount_btc=Decimal\('0.001'\) and amount_sat="):
-        InvoiceRequest(**amounts)
+def test_production_expects_bitcoin_itself() -> None:
+    """In production the prefix is `lnbc`, and any other is the surprise."""
+    for currency, warnings in (("bc", 0), ("bcrt", 1), ("tb", 1)):
+        data = {"httpStatusCode": 200, "encodedPaymentRequest": pay_to(currency=currency)}
+        assert len(read_answer(ask(), data, NOW, "bc").warnings) == warnings
 
 
-def test_request_is_frozen_and_exact() -> None:
-    """A request cannot be changed, and shows its amount in both units."""
-    request = InvoiceRequest("0.0000000015", allow_msat=True)
-    assert (request.amount_msat, request.amount_sat, request.amount_btc) == (150, None, Decimal("1.5E-9"))
-    assert ask().amount_sat == 100_000
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        request.memo = "x"  # type: ignore[misc]
+@pytest.mark.parametrize("text", ["lnbc1garbage", "<script>alert(1)</script>", "x" * 8_000, "a\nb", 5])
+def test_an_unreadable_payment_request(text: Any) -> None:
+    """A payment request that cannot be read is kept with a warning, dated by the answer, without QR code."""
+    invoice = answer(encodedPaymentRequest=text, expiresAt="2099-01-01T00:00:00.1234567Z")
+    assert re.search(r"^the payment request cannot be read \([a-z_0-9]+\)$", invoice.warnings[0])
+    assert (invoice.payment_request, invoice.payment_hash, invoice.decoded) == (str(text), None, None)
+    assert (invoice.created_at, invoice.expires_at.year, invoice.status) == (NOW, 2099, "open")
+    assert answer(encodedPaymentRequest=text, expiresAt="soon").expires_at == NOW
+    assert "<script" not in invoice._repr_html_()
+    assert "<img" not in invoice._repr_html_()
+
+
+def test_an_answer_without_a_status() -> None:
+    """An answer without httpStatusCode is an invoice with a warning."""
+    assert answer(httpStatusCode=None).warnings == ("the hub's answer carried no httpStatusCode",)
+    assert answer(id=None, message=None).id == ""
+    assert answer(message=None).message is None
 
 
 @pytest.mark.parametrize(
-    ("memo", "kept"),
+    ("text", "time"),
     [
+        ("2024-03-28T16:03:12.456Z", datetime(2024, 3, 28, 16, 3, 12, 456_000, tzinfo=UTC)),
+        ("2024-03-28T17:03:12+01:00", datetime(2024, 3, 28, 16, 3, 12, tzinfo=UTC)),
+        ("2024-03-28T16:03:12.1234567", datetime(2024, 3, 28, 16, 3, 12, 123_456, tzinfo=UTC)),
+        ("0001-01-01T00:00:00", datetime(1, 1, 1, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+01:00", None),
+        ("9999-12-31T23:59:59-01:00", None),
+        ("tomorrow", None),
+        ("", None),
+        (1_700_000_000, None),
         (None, None),
-        ("", ""),
-        ("cafe\u0301", "caf\u00e9"),
-        ("Ω €\u200d 👩\u200d🚀", "Ω €\u200d 👩\u200d🚀"),
-        ("\u2126", "\u03a9"),
-        (" spaces stay ", " spaces stay "),
-        ("x" * 639, "x" * 639),
-        ("é" * 319 + "x", "é" * 319 + "x"),
-        ("😀" * 159 + "xyz", "😀" * 159 + "xyz"),
-        ("e\u0301" * 319, "é" * 319),
     ],
 )
-def test_memo_is_kept_in_nfc(memo: str | None, kept: str | None) -> None:
-    """A memo of at most 639 bytes after normalisation is kept, and comes back from a payment request."""
-    assert ask(memo=memo).memo == kept
-    assert decode_payment_request(pay_to(description=kept or "")).description == (kept or "")
+def test_times_of_the_hub(text: Any, time: datetime | None) -> None:
+    """ISO 8601 times are read as UTC; anything else, .NET's earliest moment in a zone included, is None."""
+    assert parse_time(text) == time
+    assert answer(expiresAt=text).warnings == ()
+
+
+# -- how it stands -----------------------------------------------------------------------------------------
+
+
+def test_invoice_is_frozen() -> None:
+    """An invoice cannot be changed, can be a key, and shows its amount in three units."""
+    invoice = answer()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        invoice.reused = True  # type: ignore[misc]
+    assert {invoice: 1}[answer()] == 1
+    amounts = (invoice.amount_msat, invoice.amount_sat, invoice.amount_btc)
+    assert amounts == (100_000_000, 100_000, Decimal("0.001"))
+    assert answer(ask(amount_btc="0.0000000015", allow_msat=True)).amount_sat is None
+    assert invoice.payment_hash == hashlib.sha256(PREIMAGE).hexdigest()
+
+
+def test_status_follows_the_clock() -> None:
+    """An invoice is open until the moment it expires, by its payment request and not by the hub's words."""
+    assert answer(expiresAt="2000-01-01T00:00:00Z").status == "open"
+    late = answer(encodedPaymentRequest=pay_to(timestamp=int(NOW.timestamp()) - 86_401))
+    assert (late.status, late.warnings) == ("expired", ())
+    assert replace(late, expires_at=datetime.max.replace(tzinfo=UTC)).status == "open"
+    with pytest.raises(InvalidRequest, match="No QR code: the invoice is expired"):
+        late.qr()
 
 
 @pytest.mark.parametrize(
-    ("memo", "size"), [("x" * 640, 640), ("é" * 320, 640), ("😀" * 160, 640), ("€" * 213 + "é", 641)]
-)
-def test_memo_is_measured_in_bytes(memo: str, size: int) -> None:
-    """A memo of more than 639 bytes is refused with its size and by how much it is too long."""
-    with pytest.raises(InvalidRequest, match=f"{size} bytes of UTF-8; .* shorten it by {size - 639} bytes"):
-        ask(memo=memo)
-
-
-@pytest.mark.parametrize(
-    "code", [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xD800, 0xDFFF]
-)
-def test_memo_without_invisible_characters(code: int) -> None:
-    """Control characters, direction marks and half characters are refused, named by code and position."""
-    with pytest.raises(InvalidRequest, match=f"U\\+{code:04X} at position 2"):
-        ask(memo=f"ab{chr(code)}")
-
-
-@pytest.mark.parametrize("memo", [b"x", 5, ["x"], float("nan")])
-def test_memo_is_text(memo: Any) -> None:
-    """A memo of another type is refused with what to write."""
-    with pytest.raises(InvalidRequest, match='memo must be a text such as "Payment for services", or None'):
-        ask(memo=memo)
-
-
-@given(st.text(max_size=700))
-def test_any_memo_is_refused_or_fits(memo: str) -> None:
-    """Any text is refused, or fits a payment request and comes back from it unchanged."""
-    try:
-        kept = ask(memo=memo).memo or ""
-    except InvalidRequest:
-        return
-    assert decode_payment_request(pay_to(description=kept)).description == kept
-    assert ask(memo=kept).memo == kept
-
-
-@pytest.mark.parametrize(
-    ("hours", "kept"),
-    [(1, 1), (720, 720), (24.0, 24), (np.int64(24), 24), (np.float64(48.0), 48), (None, None)],
-)
-def test_expiry(hours: Any, kept: int | None) -> None:
-    """Whole hours from 1 to 720 are taken and sent as an int; None stays None."""
-    assert ask(expiry_hours=hours).expiry_hours == kept
-    assert _json.encode(ask(expiry_hours=hours).arguments).endswith(f",{'null' if kept is None else kept}]")
-
-
-@pytest.mark.parametrize(
-    ("hours", "words"),
+    ("preimage", "paid"),
     [
-        (0, "not 0; write expiry_hours=24"),
-        (721, "from 1 to 720, or None for the hub's default of 24 h, not 721"),
-        (-1, "not -1"),
-        (24.5, "not 24.5"),
-        (0.0, "not 0"),
-        ("24", "not '24'"),
-        (float("nan"), "not nan"),
-        (float("inf"), "not inf"),
-        (np.float64("nan"), "not nan"),
-        (Decimal("24.5"), "not 24.5"),
-        (pd.NA, "not <NA>"),
-        (timedelta(hours=24), "expiry_hours must be a whole number"),
-        (np.array([24, 48]), "expiry_hours must be a whole number"),
-        (True, "True is not a number; write a number such as 24"),
-        (np.True_, "True is not a number"),
-        pytest.param(10**5000, "not a number of 16,610 bits", id="huge"),
+        (PREIMAGE.hex(), True),
+        (PREIMAGE.hex().upper(), True),
+        (bytes(32).hex(), False),
+        ("", False),
+        ("00", False),
+        ("not hexadecimal", False),
+        ("٠٠", False),
+        (None, False),
     ],
 )
-def test_expiry_that_is_refused(hours: Any, words: str) -> None:
-    """Anything but whole hours within range is refused with what to write."""
-    with pytest.raises(InvalidRequest, match=re.escape(words)):
-        ask(expiry_hours=hours)
+def test_paid_needs_the_proof(preimage: str | None, *, paid: bool) -> None:
+    """Only a preimage whose hash is the payment hash makes it paid; it beats the clock and hides the code."""
+    for hours in (0, 48):
+        request = pay_to(timestamp=int(NOW.timestamp()) - hours * 3_600)
+        invoice = replace(answer(encodedPaymentRequest=request), preimage=preimage)
+        assert invoice.paid is paid
+        assert invoice.status == ("paid" if paid else "expired" if hours else "open")
+    if paid:
+        with pytest.raises(InvalidRequest, match="No QR code: the invoice is paid"):
+            invoice.qr()
 
 
-@pytest.mark.parametrize("given", ["a", "x" * 36, "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", str(uuid.uuid4())])
-def test_client_id_that_is_taken(given: str) -> None:
-    """1 to 36 printable ASCII characters without spaces are a ClientId."""
-    assert check_client_id(given) == ask(client_id=given).client_id == given
+def test_nothing_is_paid_without_a_payment_hash() -> None:
+    """An empty or odd preimage proves nothing where the payment request cannot be read."""
+    for preimage in (None, "", PREIMAGE.hex()):
+        assert not replace(answer(encodedPaymentRequest="?"), preimage=preimage).paid
 
 
-@pytest.mark.parametrize("given", ["", "x" * 37, "a b", " a", "a\n", "a\tb", "é", "\x7f", "\x00", "a\u200b"])
-def test_client_id_that_is_refused(given: str) -> None:
-    """Any other text is refused, and the message shows how to make a valid one."""
-    with pytest.raises(
-        InvalidRequest, match=r"1 to 36 printable ASCII .* hercle\.client_id\(\"order\", 17\)"
-    ):
-        ask(client_id=given)
+def test_as_reused() -> None:
+    """A known invoice is marked, and warns only if it has expired meanwhile."""
+    reused = answer().as_reused()
+    assert (reused.reused, reused.warnings) == (True, ())
+    assert replace(reused, reused=False) == answer()
+    late = answer(encodedPaymentRequest=pay_to(timestamp=int(NOW.timestamp()) - 90_000)).as_reused()
+    assert late.warnings == ("it has expired meanwhile; use another ClientId for a new one",)
+    assert replace(late, preimage=PREIMAGE.hex()).as_reused().paid
 
 
-@pytest.mark.parametrize("given", [17, b"a", True, uuid.uuid4(), float("nan")])
-def test_client_id_is_text(given: Any) -> None:
-    """A ClientId of another type is refused with an example."""
-    with pytest.raises(InvalidRequest, match='client_id must be a text such as "order-17", not'):
-        ask(client_id=given)
+def test_qr_code() -> None:
+    """The code has the scheme in bytes and the request in the denser alphabet, at level M or L when long."""
+    code = answer().qr()
+    assert (code.error, code.is_micro) == ("M", False)
+    long = answer(ask(memo="x" * 600), encodedPaymentRequest=pay_to(description="x" * 600)).qr()
+    assert long.error == "L"
+    request = answer().payment_request
+    assert segno.make(f"lightning:{request.upper()}", error="m", boost_error=False).version > code.version
 
 
-def test_client_id_is_made() -> None:
-    """Without a ClientId each request gets a fresh uuid4 of 36 characters."""
-    one, other = ask(client_id=None), ask(client_id=None)
-    assert one.client_id != other.client_id
-    assert uuid.UUID(one.client_id).version == 4
-    assert len(one.client_id) == 36
-
-
-def test_client_id_of_parts() -> None:
-    """`client_id` gives the same valid id for the same parts, and another for any others."""
-    assert hercle.client_id("order", 17) == hercle.client_id("order", 17) == hercle.client_id("order", "17")
-    parts = [("order", 17), ("order17",), ("order", 1, 7), (17, "order"), ("order", "17", ""), ("\ud800",)]
-    ids = {hercle.client_id(*each) for each in parts}
-    assert len(ids) == len(parts)
-    assert all(uuid.UUID(check_client_id(each)).version == 5 for each in ids)
-    with pytest.raises(InvalidRequest, match="needs something to make the id from"):
-        hercle.client_id()
+def test_payment_request_too_long_for_a_qr_code() -> None:
+    """A payment request that no QR code can hold is refused as such, and its card still shows."""
+    long = replace(answer(), payment_request="lnbcrt" + "q" * 5_000)
+    with pytest.raises(InvalidRequest, match="No QR code holds the payment request's 5,006 characters"):
+        long.qr()
+    assert long.payment_request in long._repr_html_()

@@ -12,7 +12,7 @@ from hercle_nb import reconcile
 from hercle_nb.bolt11 import decode_payment_request, encode_payment_request, peek_amount
 from hercle_nb.calls import Call
 from hercle_nb.commands import CREATE
-from hercle_nb.invoices import InvoiceRequest
+from hercle_nb.invoice_request import InvoiceRequest
 from hercle_nb.reconcile import settled_by_list
 
 NOW = 1_800_000_000.0

@@ -14,7 +14,7 @@ except ImportError as error:  # pragma: no cover  # a dependency, but notebooks 
 
 from hercle_nb import amounts
 from hercle_nb.errors import CommandRejected, HercleError
-from hercle_nb.invoices import InvoiceRequest, check_client_id
+from hercle_nb.invoice_request import InvoiceRequest, check_client_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

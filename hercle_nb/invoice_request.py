@@ -1,0 +1,183 @@
+"""What is asked of the hub: checked and normalised before anything is sent.
+
+Rules of the hub from its command page (CreateLightningInvoice), rules of Lightning from BOLT 11.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hercle_nb import amounts
+from hercle_nb.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from hercle_nb.bolt11 import PaymentRequest
+
+MAX_MEMO_BYTES = 639  # BOLT 11: a tagged field holds 1023 groups of five bits
+MAX_EXPIRY_HOURS = 720  # the command page
+DEFAULT_EXPIRY_HOURS = 24  # the command page: what null means
+MAX_CLIENT_ID = 36  # the command page
+
+_BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_NAMESPACE = uuid.UUID("6f0e4c1e-6f58-5f0b-9f0c-0d6f7c1f5a11")  # ours; it keeps client_id() apart from others
+
+
+def client_id(*parts: object) -> str:
+    """A ClientId that is the same for the same parts: for cells that are run again.
+
+    Args:
+        parts: What identifies the invoice to you, such as an order number and a month.
+
+    Raises:
+        InvalidRequest: No parts.
+
+    Example:
+        >>> client_id("order", 17) == client_id("order", 17)
+        True
+    """
+    if not parts:
+        raise InvalidRequest(
+            'client_id() needs something to make the id from, such as client_id("order", 17).'
+        )
+    return str(uuid.uuid5(_NAMESPACE, json.dumps([str(part) for part in parts])))
+
+
+@dataclass(frozen=True, init=False)
+class InvoiceRequest:
+    """What is asked of the hub, checked and normalised.
+
+    Args:
+        amount_btc: The amount in BTC: `Decimal`, `int`, plain decimal `str`, or a `float` that is exact.
+        memo: At most 639 bytes of UTF-8 after NFC, or None. None and an empty text differ on the wire.
+        expiry_hours: Whole hours from 1 to 720, or None for the hub's default of 24.
+        client_id: 1 to 36 printable ASCII characters without spaces; made if None.
+        amount_sat: The amount in satoshis, instead of ``amount_btc``.
+        allow_msat: Accept fractions of a satoshi.
+
+    Raises:
+        InvalidRequest: An argument breaks a rule; the message shows what to write instead.
+    """
+
+    client_id: str
+    amount_msat: int
+    memo: str | None
+    expiry_hours: int | None
+
+    def __init__(
+        self,
+        amount_btc: Any = None,
+        memo: str | None = None,
+        expiry_hours: int | None = None,
+        client_id: str | None = None,
+        *,
+        amount_sat: int | None = None,
+        allow_msat: bool = False,
+    ) -> None:
+        if (amount_btc is None) == (amount_sat is None):
+            raise InvalidRequest("Write exactly one of amount_btc=Decimal('0.001') and amount_sat=100_000.")
+        if amount_sat is None:
+            msat = amounts.btc_to_msat(amount_btc, allow_msat=allow_msat)
+        else:
+            msat = amounts.sat_to_msat(amount_sat)
+        object.__setattr__(self, "amount_msat", msat)
+        object.__setattr__(self, "memo", _checked_memo(memo))
+        object.__setattr__(self, "expiry_hours", _checked_expiry(expiry_hours))
+        object.__setattr__(self, "client_id", check_client_id(client_id))
+
+    @property
+    def amount_btc(self) -> Decimal:
+        """The amount in BTC."""
+        return amounts.msat_to_btc(self.amount_msat)
+
+    @property
+    def amount_sat(self) -> int | None:
+        """The amount in satoshis; None for a fraction."""
+        return amounts.msat_to_sat(self.amount_msat)
+
+    @property
+    def arguments(self) -> list[Any]:
+        """The four positional arguments of CreateLightningInvoice."""
+        return [self.client_id, self.amount_btc, self.memo, self.expiry_hours]
+
+    def differences(self, decoded: PaymentRequest) -> list[str]:
+        """How a payment request differs from what was asked, a sentence each: amount, memo and expiry."""
+        found = []
+        if decoded.amount_msat != self.amount_msat:
+            says = "no amount" if decoded.amount_msat is None else amounts.format_btc(decoded.amount_msat)
+            found.append(
+                f"the payment request asks for {says}, not for {amounts.format_btc(self.amount_msat)}"
+            )
+        memo = self.memo or ""
+        if decoded.description_hash is not None:
+            if decoded.description_hash != hashlib.sha256(memo.encode()).hexdigest():
+                found.append("the payment request holds the hash of another memo")
+        elif (decoded.description or "") != memo:
+            found.append(f"the payment request has the memo {decoded.description!r}, not {memo!r}")
+        hours = self.expiry_hours or DEFAULT_EXPIRY_HOURS
+        if decoded.expiry_effective != hours * 3600:
+            found.append(
+                f"the payment request is valid for {decoded.expiry_effective:,} s, not for {hours} h"
+            )
+        return found
+
+
+def check_client_id(given: Any) -> str:
+    """A ClientId that the hub takes: the one given, or a new one for None.
+
+    Raises:
+        InvalidRequest: Not 1 to 36 printable ASCII characters without spaces.
+    """
+    if given is None:
+        return str(uuid.uuid4())
+    if not isinstance(given, str):
+        raise InvalidRequest(f'client_id must be a text such as "order-17", not {type(given).__name__}.')
+    if not 1 <= len(given) <= MAX_CLIENT_ID or not given.isascii() or not given.isprintable() or " " in given:
+        raise InvalidRequest(
+            f"client_id must be 1 to {MAX_CLIENT_ID} printable ASCII characters without spaces; this one has "
+            f'{len(given)} characters. hercle.client_id("order", 17) makes a valid one from anything.'
+        )
+    return given
+
+
+def _checked_memo(memo: Any) -> str | None:
+    if memo is None:
+        return None
+    if not isinstance(memo, str):
+        raise InvalidRequest(
+            f'memo must be a text such as "Payment for services", or None, not {type(memo).__name__}.'
+        )
+    text: str = unicodedata.normalize("NFC", memo)
+    for position, character in enumerate(text):
+        if unicodedata.category(character) in ("Cc", "Cs") or ord(character) in _BIDI_CONTROLS:
+            raise InvalidRequest(
+                f"memo holds the invisible character U+{ord(character):04X} at position {position}; "
+                "leave out tabs, line ends and direction marks."
+            )
+    size = len(text.encode())
+    if size > MAX_MEMO_BYTES:
+        raise InvalidRequest(
+            f"memo has {size} bytes of UTF-8; at most {MAX_MEMO_BYTES} fit into a payment request, "
+            f"so shorten it by {size - MAX_MEMO_BYTES} bytes."
+        )
+    return text
+
+
+def _checked_expiry(hours: Any) -> int | None:
+    if hours is None:
+        return None
+    number = amounts.plain_number(hours)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if not isinstance(number, int) or not 1 <= number <= MAX_EXPIRY_HOURS:
+        raise InvalidRequest(
+            f"expiry_hours must be a whole number from 1 to {MAX_EXPIRY_HOURS}, or None for the hub's "
+            f"default of {DEFAULT_EXPIRY_HOURS} h, not {amounts.shown(hours)}; write expiry_hours=24."
+        )
+    return number
