@@ -7,11 +7,15 @@ string, or `{"data": …}` alone) and anything else a hub may send: what is not 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from hercle_nb import _json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 INVOCATION, COMPLETION, PING, CLOSE = 1, 3, 6, 7
@@ -55,8 +59,7 @@ class HubEvent:
     raw: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, gc=False, frozen=True):
     """What a message says, apart from when and where it was received."""
 
     target: str | None = None
@@ -66,6 +69,65 @@ class Content:
     channel: str | None = None
     topic: str | None = None
     type: str | None = None
+
+
+class _Envelope(msgspec.Struct, gc=False, frozen=True, rename={"client_id": "clientId"}):
+    """The envelope of nearly every event."""
+
+    subject: str | None = None
+    client_id: str | None = None
+    data: Any = msgspec.UNSET
+    channel: str | None = None
+    topic: str | None = None
+    type: str | None = None
+
+
+class _Invocation(msgspec.Struct, gc=False, frozen=True):
+    """Nearly every message."""
+
+    type: Literal[1]  # INVOCATION
+    target: str
+    arguments: tuple[_Envelope]
+
+
+_read_invocation = msgspec.json.Decoder(_Invocation, float_hook=Decimal).decode
+
+
+def to_text(message: bytes | str) -> str:
+    """A message as text; bytes that are not UTF-8 survive as lone surrogates."""
+    return message if isinstance(message, str) else message.decode("utf-8", "surrogateescape")
+
+
+def read_events(messages: Iterable[bytes | str]) -> list[Content]:
+    """Take hub messages apart, as `read_event` does, several times as fast where they are ordinary ones."""
+    contents = []
+    for message in messages:
+        try:
+            invocation = _read_invocation(message)
+        except (
+            ValueError,
+            RecursionError,
+            ArithmeticError,
+        ):  # another shape, or what msgspec has no form for
+            contents.append(read_event(to_text(message)))
+            continue
+        envelope = invocation.arguments[0]
+        data = envelope.data
+        if data is msgspec.UNSET:  # then the argument itself is the data
+            contents.append(read_event(to_text(message)))
+            continue
+        contents.append(
+            Content(
+                invocation.target,
+                envelope.subject,
+                envelope.client_id,
+                _decoded(data) if type(data) is str else data,
+                envelope.channel,
+                envelope.topic,
+                envelope.type,
+            )
+        )
+    return contents
 
 
 def read_message(raw: str) -> tuple[int | None, Any]:

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from hercle_nb.events import COMMAND, CONNECTION, Content
+from hercle_nb._columns import Columns
+from hercle_nb.events import COMMAND, CONNECTION, Content, read_events
 from hercle_nb.log import EventLog
 
 TEXT = pd.StringDtype("python", na_value=np.nan)
@@ -46,7 +47,7 @@ def filled(count: int, **limits: int) -> EventLog:
     """Return a log of so many events."""
     log = EventLog(**limits)
     for number in range(count):
-        log.record(event(number), 1)
+        log.append(event(number), 1)
     return log
 
 
@@ -67,7 +68,7 @@ def test_columns_of_an_empty_log() -> None:
     log = EventLog()
     check_columns(log.frame())
     assert (len(log), len(log.frame()), repr(log)) == (0, 0, "EventLog(0 rows)")
-    log.record(event(), 1)
+    log.append(event(), 1)
     check_columns(log.frame())
     assert len(log.frame()) == 1
 
@@ -80,7 +81,7 @@ def test_columns_whatever_the_data(data: Any) -> None:
     """However uniform the data of all rows, no column's dtype follows it."""
     log = EventLog()
     for _ in range(3):
-        log.record(event(data=data, channel=data, topic=data), 1)
+        log.append(event(data=data, channel=data, topic=data), 1)
         check_columns(log.frame())
     kept = log.frame()["data"].tolist()
     assert kept == [Decimal("0.5") if data == 0.5 else data] * 3
@@ -91,11 +92,11 @@ def test_a_row_says_what_was_received() -> None:
     """A frame's row and the `HubEvent` of its seq say the same, in the same columns."""
     log = EventLog()
     before = datetime.now(UTC)
-    log.record(event(3, channel="ch", topic="to", type="message"), 2)
-    log.record('{"invocation":1}', 2, COMMAND, Content(target="GetBalances", client_id="c", data=["c"]))
-    log.record(None, 2, CONNECTION, Content(subject="connection.closed", data={"reason": "bye"}))
-    log.record(event(4)[:-5], 2, content=Content(type="incomplete"))
-    log.record("garbage", 3)
+    log.append(event(3, channel="ch", topic="to", type="message"), 2)
+    log.append('{"invocation":1}', 2, COMMAND, Content(target="GetBalances", client_id="c", data=["c"]))
+    log.append(None, 2, CONNECTION, Content(subject="connection.closed", data={"reason": "bye"}))
+    log.append(event(4)[:-5], 2, content=Content(type="incomplete"))
+    log.append("garbage", 3)
     frame = log.frame()
     check_columns(frame)
     assert frame["kind"].tolist() == ["event", "command", "connection", "event", "event"]
@@ -128,7 +129,7 @@ def test_event_by_number() -> None:
 def test_missing_texts_are_nan() -> None:
     """What a row does not have is NaN, so that comparing keeps or drops it as pandas does."""
     log = filled(2)
-    log.record(None, 1, CONNECTION, Content(subject="connection.closed"))
+    log.append(None, 1, CONNECTION, Content(subject="connection.closed"))
     frame = log.frame()
     assert frame["raw"].isna().tolist() == [False, False, True]
     assert len(frame[frame["client_id"] != "c-0"]) == 2
@@ -140,7 +141,7 @@ def test_hostile_texts() -> None:
     log = EventLog()
     raws = ["\ud800", "\x00\x1e", event(data="\udfff"), "1" * 10_000, "[" * 100_000, "1e9999999999999999999"]
     for raw in raws:
-        log.record(raw, 1)
+        log.append(raw, 1)
         assert log.frame()["raw"].iloc[-1] == raw
     assert log.frame()["raw"].tolist() == raws
     assert log.frame()["data"].iloc[2] == "\udfff"
@@ -152,7 +153,7 @@ def test_frames_do_not_change_later() -> None:
     log = EventLog(max_events=20)
     handed: list[tuple[pd.DataFrame, pd.DataFrame]] = []
     for number in range(100):
-        log.record(event(number), 1)
+        log.append(event(number), 1)
         if number % 7 == 0:
             frame = log.frame()
             handed.append((frame, frame.copy(deep=True)))
@@ -181,7 +182,10 @@ def test_writing_to_a_frame_changes_no_other() -> None:
         other["data"].to_numpy()[0] = "changed"
     with pytest.raises(ValueError, match="read-only"):
         other["connection"].to_numpy()[0] = 9
-    log.record(event(5), 1)
+    for name in ("received_at", "kind", "target", "raw"):  # beneath pandas' copy-on-write
+        with pytest.raises(ValueError, match="read-only"):
+            other[name].array[0] = other[name].array[1]
+    log.append(event(5), 1)
     assert_frame_equal(other, untouched)
     assert_frame_equal(log.frame().iloc[:5], untouched)
     assert log.frame().attrs == {}
@@ -208,7 +212,7 @@ def test_reading_while_another_thread_records() -> None:
         thread.start()
     started.wait()
     for number in range(total):
-        log.record(event(number), 1)
+        log.append(event(number), 1)
     for thread in threads:
         thread.join(60)
     expected = [f"s.{number}" for number in range(total)]
@@ -234,7 +238,7 @@ def test_reading_while_another_thread_evicts() -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    seqs = {log.record(event(number), 1): f"s.{number}" for number in range(2_000)}
+    seqs = {log.append(event(number), 1): f"s.{number}" for number in range(2_000)}
     done.set()
     thread.join(60)
     frames.append(log.frame())
@@ -244,11 +248,73 @@ def test_reading_while_another_thread_evicts() -> None:
             assert subject == seqs.get(int(str(seq)), "log.evicted")
 
 
+def test_recording_does_not_wait_for_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a reader takes messages apart, rows are appended and evicted; it gets a whole frame."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(messages: Any) -> list[Content]:
+        begun.set()
+        assert go_on.wait(30)
+        return read_events(messages)
+
+    log = filled(100, max_events=100)
+    monkeypatch.setattr("hercle_nb._store.read_events", slowly)
+    frames: list[pd.DataFrame] = []
+    thread = threading.Thread(target=lambda: frames.append(log.frame()))
+    thread.start()
+    try:
+        assert begun.wait(30)
+        for number in range(100, 250):
+            log.append(event(number), 1)
+        assert log.evicted > 100
+        assert log.rows(log.next_seq - 1)[0].seq == log.next_seq - 1
+    finally:
+        go_on.set()
+        thread.join()
+    for frame in (*frames, log.frame()):
+        check_columns(frame)
+        assert frame.index[0] == log.evicted
+        events = frame[frame["kind"] == "event"]
+        numbers = events["subject"].str.removeprefix("s.").astype(int)
+        assert (numbers.diff().dropna() == 1).all()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupted_reading(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """A reading that is interrupted, at whatever moment, neither loses nor doubles a row of the next one."""
+    log = filled(10)
+    append = Columns.append
+    with monkeypatch.context() as patched:
+
+        def interrupted(*arguments: Any) -> None:
+            if when == "after":
+                append(*arguments)
+            raise KeyboardInterrupt
+
+        patched.setattr(Columns, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            log.frame()
+    log.append(event(10), 1)
+    assert log.frame()["subject"].tolist() == [f"s.{number}" for number in range(11)]
+    assert [row.seq for row in log.rows()] == list(range(11))
+
+
+def test_where_pandas_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a pandas that copies what it is given, frames are built anew and as right."""
+    monkeypatch.setattr(Columns, "_shows_what_is_written", lambda *_: False)
+    log = EventLog(max_events=40)
+    for number in range(100):
+        log.append(event(number), 1)
+        if number % 10 == 0:
+            assert log.frame()["subject"].iloc[-1] in (f"s.{number}", "log.evicted")
+            check_columns(log.frame())
+
+
 def test_eviction_by_number() -> None:
     """Of too many rows the oldest go, at least max_events stay, and each eviction is counted and a row."""
     log = EventLog(max_events=100)
     for number in range(1_000):
-        seq = log.record(event(number), 7)
+        seq = log.append(event(number), 7)
         assert log.event(seq).subject == f"s.{number}"
         assert len(log) <= 110
         assert len(log) >= min(number + 1, 100)
@@ -267,12 +333,12 @@ def test_eviction_by_size() -> None:
     """Text beyond max_bytes goes, oldest first, however few its rows; the newest row always stays."""
     log = EventLog(max_bytes=1_000)
     for _ in range(200):
-        log.record("x" * 100, 1)
+        log.append("x" * 100, 1)
         assert sum(len(raw) for raw in log.frame()["raw"].dropna()) <= 1_100
     assert 9 <= log.frame()["raw"].notna().sum() <= 11
-    seq = log.record("y" * 5_000, 1)
+    seq = log.append("y" * 5_000, 1)
     assert log.event(seq).raw == "y" * 5_000
-    log.record("z", 1)
+    log.append("z", 1)
     assert "y" * 5_000 not in log.frame()["raw"].tolist()
 
 
@@ -281,7 +347,7 @@ def test_smallest_limits() -> None:
     for limits in ({"max_events": 1}, {"max_bytes": 1}):
         log = EventLog(**limits)
         for number in range(20):
-            seq = log.record(event(number), 1)
+            seq = log.append(event(number), 1)
             assert log.event(seq).subject == f"s.{number}"
             assert len(log) <= 3
         rows = [data["rows"] for data in log.frame()["data"] if "rows" in data]
@@ -303,7 +369,7 @@ def test_any_course_of_events(steps: list[int | None], max_events: int, max_byte
     for step in [*steps, None]:
         if step is not None:
             raw = f"{len(rows)}".ljust(step)
-            seq = log.record(raw, 1)
+            seq = log.append(raw, 1)
             assert seq not in rows
             rows[seq] = raw
             assert log.event(seq).raw == raw
