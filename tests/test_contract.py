@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from asyncio.selector_events import _SelectorSocketTransport
 
 import pytest
 from pysignalr.messages import CloseMessage, InvocationMessage, PingMessage
@@ -11,9 +12,12 @@ from pysignalr.transport.abstract import ConnectionState
 from pysignalr.transport.websocket import WebsocketTransport
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
+from websockets.protocol import Protocol
 
+from hercle_nb._columns import Columns
 from hercle_nb._signalr.negotiate import Negotiated
 from hercle_nb._signalr.protocol import HubProtocol
+from hercle_nb._signalr.socket import _READ_BYTES
 from hercle_nb._signalr.transport import HubTransport, Timings
 
 
@@ -63,9 +67,37 @@ def test_close_message() -> None:
 
 
 def test_redirects_are_ours_to_refuse() -> None:
-    """The WebSocket library asks `process_redirect`, and `recv` gives bytes on request."""
+    """The WebSocket library asks `process_redirect`, and makes the connection that we name."""
     assert "exc" in inspect.signature(connect.process_redirect).parameters
-    assert "decode" in inspect.signature(ClientConnection.recv).parameters
+    assert "create_connection" in inspect.signature(connect.__init__).parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("process_event", ["self", "event"]),
+        ("data_received", ["self", "data"]),
+        ("connection_made", ["self", "transport"]),
+        ("connection_lost", ["self", "exc"]),
+        ("wait_closed", ["self"]),
+    ],
+)
+def test_connection_methods(name: str, parameters: list[str]) -> None:
+    """What we override of a connection, and what tells its end."""
+    assert list(inspect.signature(getattr(ClientConnection, name)).parameters) == parameters
+    assert isinstance(Protocol.close_exc, property)
+    assert "self.process_event(event)" in inspect.getsource(Connection.data_received)
+
+
+def test_read_size() -> None:
+    """Asyncio's transports read as much at once as their ``max_size`` says."""
+    assert _SelectorSocketTransport.max_size < _READ_BYTES
+
+
+def test_frames_stand_over_our_arrays() -> None:
+    """Pandas shows what is written to the arrays beneath a frame, so that none has to be built again."""
+    columns = Columns(0)
+    assert columns._in_place
 
 
 def test_a_connection_can_be_dropped() -> None:

@@ -53,15 +53,15 @@ class Incoming:
         self.unfinished = 0
         self._pieces: list[bytes] = []  # joined once, so that a long message costs what it is long
 
-    def feed(self, frame: bytes) -> list[bytes]:
-        """The messages that a frame completes."""
-        self._pieces.append(frame)
-        self.unfinished += len(frame)
-        if _SEPARATOR not in frame:
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that these bytes complete."""
+        self._pieces.append(data)
+        self.unfinished += len(data)
+        if _SEPARATOR not in data:
             return []
         *messages, rest = b"".join(self._pieces).split(_SEPARATOR)
         self._pieces, self.unfinished = [rest], len(rest)
-        return messages
+        return list(filter(None, messages))
 
     def rest(self) -> bytes:
         """What has arrived of an unfinished message."""

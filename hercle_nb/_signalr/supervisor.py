@@ -44,6 +44,7 @@ class Supervisor:
         trouble: What is being done about a connection that is not there, for a person; else empty.
         attempts: Attempts to connect, in all.
         connections: Connections that came about.
+        closed_here: It ended by `close`.
         clock_ahead: Seconds that the hub's clock is ahead of ours.
         pace: What delays are multiplied with.
     """
@@ -62,6 +63,7 @@ class Supervisor:
         self.trouble = ""
         self.attempts = 0
         self.connections = 0
+        self.closed_here = False
         self.clock_ahead = 0.0
         self.pace = (timings or Timings()).pace
         self._url = url
@@ -137,6 +139,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """Say goodbye and end; does nothing the second time."""
+        self.closed_here = self.closed_here or self.state != "closed"
         self._end(ConnectionFailed("The hub was closed; call hercle.connect() for a new one."), "closed here")
         if self._transport is not None:
             await self._transport.say_goodbye()

@@ -18,24 +18,28 @@ from pysignalr.messages import CloseMessage, InvocationMessage, PingMessage
 from pysignalr.transport.abstract import ConnectionState
 from pysignalr.transport.websocket import WebsocketTransport
 from pysignalr.utils import replace_scheme
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 
 from hercle_nb._signalr.failures import AttemptFailed, Finality, not_a_hub, refused_by_status, unreachable
 from hercle_nb._signalr.policy import Ending
 from hercle_nb._signalr.protocol import HubProtocol, Incoming
+from hercle_nb._signalr.socket import Connect, HubSocket
 from hercle_nb.config import is_loopback
 from hercle_nb.errors import ConnectionFailed
-from hercle_nb.events import CLOSE, COMPLETION, PING, read_message
+from hercle_nb.events import CLOSE, COMPLETION, PING, read_message, to_text
 
 if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
     from hercle_nb._signalr.negotiate import Negotiated
 
 # at DEBUG, websockets writes request headers, the key among them; this logger never gets there
 _quiet = logging.getLogger("hercle_nb.websocket")
 _quiet.setLevel(logging.INFO)
+logger = logging.getLogger("hercle_nb")
 
-_INVOCATION_START = '{"type":1,'  # as ASP.NET Core writes it; any other order is found by decoding
+_INVOCATION_START = b'{"type":1,'  # as ASP.NET Core writes it; any other order is found by decoding
+_LOOKS = 30  # at the clock, in the time that a hub may be silent
 
 
 @dataclass(frozen=True)
@@ -66,20 +70,16 @@ class Timings:
 
 
 class Receiver(Protocol):
-    """Who is told what arrives, in order, on the hub's thread; neither method may raise."""
+    """Who is told what arrives, in order, on the hub's thread; none of these may raise."""
 
-    def received(self, raw: str, *, incomplete: bool = False) -> None:
-        """An event, or whatever else the hub sent."""
+    def received(self, messages: list[bytes]) -> None:
+        """Events, or whatever else the hub sent, that arrived together."""
+
+    def received_part(self, message: bytes) -> None:
+        """What had arrived of a message when the connection ended."""
 
     def completed(self, invocation_id: str, message: dict[str, Any]) -> None:
         """The completion of an invocation."""
-
-
-class _Connect(connect):
-    """websockets' connect, following no HTTP redirect: the key would go along."""
-
-    def process_redirect(self, exc: Exception) -> Exception:
-        return exc
 
 
 class HubTransport(WebsocketTransport):
@@ -89,6 +89,8 @@ class HubTransport(WebsocketTransport):
         bytes_in: Bytes received.
         messages_in: Messages received, pings and completions among them.
     """
+
+    _ws: HubSocket | None
 
     def __init__(self, target: Negotiated, receiver: Receiver, timings: Timings) -> None:
         self.wire = HubProtocol()
@@ -103,13 +105,13 @@ class HubTransport(WebsocketTransport):
         )
         self.bytes_in = 0
         self.messages_in = 0
-        self._heard_at = time.monotonic()
         self._hub_url = target.url.partition("?")[0]
         self._receiver = receiver
         self._timings = timings
         self._incoming = Incoming()
         self._early: list[bytes] = []  # what came right behind the handshake's reply
-        self._ending: Ending | None = None
+        self._ending: Ending | None = None  # why it ends, where we know it before the WebSocket does
+        self._ends = asyncio.Event()
 
     async def open(self, key_source: str) -> None:
         """Upgrade and shake hands.
@@ -144,17 +146,20 @@ class HubTransport(WebsocketTransport):
             raise RuntimeError("run() needs a connection that open() made")
         pinging = asyncio.create_task(self._keepalive(connection))
         try:
-            ending = await self._receive(connection)
+            self._hand_on(self._early)
+            connection.hand_to(lambda frames: self._hand_on(self._cut(frames)))
+            ending = await self._watch(connection)
         finally:
             pinging.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await pinging
             self._ws = None
             await self._set_state(ConnectionState.disconnected)
+            connection.hand_to(None)
             await connection.close()
             if rest := self._incoming.rest():
-                self._receiver.received(_text(rest), incomplete=True)
-        return self._ending or ending
+                self._receiver.received_part(rest)
+        return ending
 
     async def invoke(self, invocation_id: str, method: str, arguments: list[Any]) -> None:
         """Send an invocation.
@@ -169,7 +174,7 @@ class HubTransport(WebsocketTransport):
 
     def silence(self) -> float:
         """Seconds since the last message."""
-        return time.monotonic() - self._heard_at
+        return 0.0 if self._ws is None else time.monotonic() - self._ws.heard_at
 
     def abandon(self, ending: Ending) -> None:
         """End the connection for a reason of ours, without a word to a hub that may not be there."""
@@ -187,11 +192,12 @@ class HubTransport(WebsocketTransport):
                 await self.send(CloseMessage())
         await connection.close()
 
-    async def _upgrade(self, key_source: str) -> ClientConnection:
+    async def _upgrade(self, key_source: str) -> HubSocket:
         url = self._hub_url
         try:
-            return await _Connect(
+            return await Connect(  # type: ignore[return-value]  # what `create_connection` makes
                 self._url,
+                create_connection=HubSocket,
                 additional_headers=self._headers,
                 proxy=None if is_loopback(url) else True,
                 open_timeout=self._timings.upgrade,
@@ -212,13 +218,13 @@ class HubTransport(WebsocketTransport):
         except (InvalidHandshake, OSError, EOFError) as error:
             raise unreachable(url, f"the upgrade to a WebSocket failed ({error})") from error
 
-    async def _shake_hands(self, connection: ClientConnection) -> None:
+    async def _shake_hands(self, connection: HubSocket) -> None:
         await connection.send(self.wire.encode(self.wire.handshake_message()))
         messages: list[bytes] = []
         while not messages:
-            messages = self._count(await connection.recv(decode=False))
+            messages = self._cut(await connection.frames())
         reply, *self._early = messages
-        _, answer = read_message(_text(reply))
+        _, answer = read_message(to_text(reply))
         if not isinstance(answer, dict):
             raise not_a_hub(self._hub_url, f"it answered the handshake with {self._redacted(reply)}")
         if answer.get("error"):
@@ -229,69 +235,88 @@ class HubTransport(WebsocketTransport):
                 Finality.AT_FIRST,
             )
 
-    async def _receive(self, connection: ClientConnection) -> Ending:
-        messages = self._early
+    def _hand_on(self, messages: list[bytes]) -> None:
         try:
-            while True:
-                endings = [self._deliver(_text(message)) for message in messages if message]
-                # what stands behind a goodbye are events all the same
-                if goodbye := next(filter(None, endings), None):
-                    return goodbye
-                if self._incoming.unfinished > self._timings.max_size:
-                    return self._too_large()
-                messages = await self._listen(connection)
-        except TimeoutError:
-            connection.transport.abort()  # nobody is there to answer a goodbye
-            return Ending(f"nothing was heard from the hub for {self._timings.server_silence:g} s")
-        except ConnectionClosed as error:
-            return self._why_closed(error)
+            self._deliver(messages)
+        except Exception:  # it would end in asyncio, which drops the connection
+            logger.exception("a fault of this package")
+        if self._incoming.unfinished > self._timings.max_size:
+            self._end(self._too_large())
 
-    async def _listen(self, connection: ClientConnection) -> list[bytes]:
-        """Wait for a frame, for as long as the hub may be silent, and return the messages it completes.
+    def _cut(self, frames: list[bytes]) -> list[bytes]:
+        data = b"".join(frames)
+        self.bytes_in += len(data)
+        return self._incoming.feed(data)
+
+    def _deliver(self, messages: list[bytes]) -> None:
+        """Hand messages on in their order; what stands behind a goodbye are events all the same."""
+        self.messages_in += len(messages)
+        begin = 0
+        for index, message in enumerate(messages):
+            if message.startswith(_INVOCATION_START):
+                continue
+            if begin < index:
+                self._receiver.received(messages[begin:index])
+            begin = index + 1
+            self._deliver_odd(message)
+        if begin < len(messages):
+            self._receiver.received(messages[begin:])
+
+    def _deliver_odd(self, raw: bytes) -> None:
+        """Hand on a message that does not look like an event."""
+        kind, message = read_message(to_text(raw))
+        if kind == PING:
+            return
+        if kind == COMPLETION and isinstance(message.get("invocationId"), str):
+            self._receiver.completed(message["invocationId"], message)
+        elif kind == CLOSE:
+            reason = f": {message['error']}" if message.get("error") else ""
+            self._end(
+                Ending(
+                    f"the hub ended the connection{reason}", goodbye=message.get("allowReconnect") is not True
+                )
+            )
+        else:
+            self._receiver.received([raw])
+
+    def _end(self, ending: Ending) -> None:
+        """Have `run` end for a reason; the first one counts."""
+        self._ending = self._ending or ending
+        self._ends.set()
+
+    async def _watch(self, connection: HubSocket) -> Ending:
+        """Wait for the connection's end, which a hub that is silent for too long is as well.
 
         A cell that holds the GIL stops this thread as well, and what came meanwhile lies in the socket: only
         the time in which this thread could listen counts.
-
-        Raises:
-            TimeoutError: The hub was silent.
         """
         loop = asyncio.get_running_loop()
-        patience, moment = self._timings.server_silence, self._timings.server_silence / 30
-        while True:
-            due = loop.time() + patience
-            try:
-                async with asyncio.timeout_at(due):
-                    return self._count(await connection.recv(decode=False))
-            except TimeoutError:
-                late = loop.time() - due > moment
-                if patience == moment and not late:
-                    raise
-                patience = self._timings.server_silence if late else moment
+        look = self._timings.server_silence / _LOOKS
+        closing = asyncio.ensure_future(connection.wait_closed())
+        ending = asyncio.ensure_future(self._ends.wait())
+        silence, heard_at, looked_at = 0.0, connection.heard_at, loop.time()
+        try:
+            while silence < self._timings.server_silence:
+                done, _ = await asyncio.wait((closing, ending), timeout=look, return_when="FIRST_COMPLETED")
+                if done:
+                    return self._ending or self._why_closed(connection.closed_by)
+                now = loop.time()
+                if connection.heard_at != heard_at:
+                    silence, heard_at = 0.0, connection.heard_at
+                elif now - looked_at < 2 * look:
+                    silence += now - looked_at
+                looked_at = now
+        finally:
+            closing.cancel()
+            ending.cancel()
+        connection.transport.abort()  # nobody is there to answer a goodbye
+        return Ending(f"nothing was heard from the hub for {self._timings.server_silence:g} s")
 
-    def _count(self, frame: bytes) -> list[bytes]:
-        self._heard_at = time.monotonic()
-        self.bytes_in += len(frame)
-        return self._incoming.feed(frame)
-
-    def _deliver(self, raw: str) -> Ending | None:
-        """Hand one message on; an ending only for the message by which the hub ends the connection."""
-        self.messages_in += 1
-        if raw.startswith(_INVOCATION_START):
-            self._receiver.received(raw)
-            return None
-        kind, message = read_message(raw)
-        if kind == PING:
-            return None
-        if kind == COMPLETION and isinstance(message.get("invocationId"), str):
-            self._receiver.completed(message["invocationId"], message)
-            return None
-        if kind == CLOSE:
-            reason = f": {message['error']}" if message.get("error") else ""
-            return Ending(
-                f"the hub ended the connection{reason}", goodbye=message.get("allowReconnect") is not True
-            )
-        self._receiver.received(raw)
-        return None
+    async def _get_connection(self) -> ClientConnection:
+        """What `send` sends on; pysignalr's own waits by `wait_for`, which swallows cancellation (3.11)."""
+        if self._ws is None:
+            raise RuntimeError("there is no connection")
+        return self._ws
 
     async def _keepalive(self, conn: ClientConnection) -> None:
         """Ping at once and then every `Timings.ping` seconds, as the official clients do."""
@@ -324,12 +349,7 @@ class HubTransport(WebsocketTransport):
         """Take what pysignalr's own dispatch would hand on; nothing calls it."""
 
 
-async def _drop(connection: ClientConnection) -> None:
+async def _drop(connection: HubSocket) -> None:
     """End a connection without waiting for the other side."""
     connection.transport.abort()
     await connection.close()
-
-
-def _text(message: bytes) -> str:
-    """A message as text; bytes that are not UTF-8 survive as lone surrogates."""
-    return message.decode("utf-8", "surrogateescape")
