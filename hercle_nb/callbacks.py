@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextvars
 import fnmatch
 import logging
-import queue
 import threading
 from typing import TYPE_CHECKING, Any
+
+from hercle_nb.readers import Reader, needles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hercle_nb.events import HubEvent
+    from hercle_nb.log import EventLog
 
 logger = logging.getLogger("hercle_nb")
 
-CAPACITY = 10_000  # events that may wait for slow callbacks; more are dropped and counted
 _PATIENCE = 1.0  # seconds that closing waits for a callback under way
 
 
@@ -24,11 +25,12 @@ class Handle:
     """A registered callback; it keeps its hub alive until `cancel`."""
 
     def __init__(
-        self, callbacks: Callbacks, callback: Callable[[HubEvent], object], subject: str, hub: Any
+        self, callbacks: Callbacks, callback: Callable[[HubEvent], object], subject: str, since: int, hub: Any
     ) -> None:
         self._callbacks = callbacks
         self.callback = callback
         self.subject = subject
+        self.since = since
         self.hub = hub
 
     def cancel(self) -> None:
@@ -41,28 +43,33 @@ class Handle:
 
 
 class Callbacks:
-    """The callbacks of one hub.
+    """The callbacks of one hub. They read the log, so what a slow one has yet to see waits there.
 
     Attributes:
         errors: How many calls raised.
-        drops: How many events were not handed on because too many were waiting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log: EventLog) -> None:
         self.errors = 0
-        self.drops = 0
+        self._log = log
+        self._reader = Reader(log, 0)
         self._handles: list[Handle] = []
-        self._queue: queue.Queue[HubEvent | None] = queue.Queue(CAPACITY)
+        self._grown = threading.Event()
+        self._closed = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def __bool__(self) -> bool:
-        return bool(self._handles)
+    @property
+    def drops(self) -> int:
+        """How many rows were evicted from the log before the callbacks could see them."""
+        return self._reader.missed
 
     def add(self, callback: Callable[[HubEvent], object], subject: str, hub: Any) -> Handle:
-        """Register a callback; the first one starts the thread."""
-        handle = Handle(self, callback, subject, hub)
+        """Register a callback for the events from now on; the first one starts the thread."""
         with self._lock:
+            handle = Handle(self, callback, subject, self._log.next_seq, hub)
+            if not self._handles:
+                self._reader.skip()
             self._handles = [*self._handles, handle]
             if self._thread is None:
                 context = contextvars.copy_context()  # so that what it prints finds the cell
@@ -77,37 +84,34 @@ class Callbacks:
         with self._lock:
             self._handles = [other for other in self._handles if other is not handle]
 
-    def offer(self, event: HubEvent) -> None:
-        """Hand an event to the callbacks' thread, if there are callbacks; never waits."""
-        if not self._handles:
-            return
-        try:
-            self._queue.put_nowait(event)
-        except queue.Full:
-            self.drops += 1
+    def tell(self) -> None:
+        """Say that the log has grown; never waits."""
+        if self._handles:
+            self._grown.set()
 
     def close(self) -> None:
         """End the thread after the callback under way; what still waits is not called."""
         with self._lock:
             self._handles = []
+            self._closed = True
             thread = self._thread
-        if thread is None:
-            return
-        while True:
-            try:
-                self._queue.put_nowait(None)
-                break
-            except queue.Full:
-                self._queue.get_nowait()
-        if thread is not threading.current_thread():
+        self._grown.set()
+        if thread is not None and thread is not threading.current_thread():
             thread.join(_PATIENCE)
 
     def _run(self) -> None:
-        while (event := self._queue.get()) is not None:
-            for handle in self._handles:
-                try:
-                    if fnmatch.fnmatchcase(event.subject or "", handle.subject):
-                        handle.callback(event)
-                except BaseException:  # a SystemExit would end this thread for all of them
-                    self.errors += 1
-                    logger.exception("a callback for %r failed", handle.subject)
+        while not self._closed:
+            self._grown.wait()
+            self._grown.clear()
+            while (handles := self._handles) and self._reader.behind:
+                for event in self._reader.read(needles(*(handle.subject for handle in handles))):
+                    self._call_back(event)
+
+    def _call_back(self, event: HubEvent) -> None:
+        for handle in self._handles:
+            try:
+                if event.seq >= handle.since and fnmatch.fnmatchcase(event.subject or "", handle.subject):
+                    handle.callback(event)
+            except BaseException:  # a SystemExit would end this thread for all of them
+                self.errors += 1
+                logger.exception("a callback for %r failed", handle.subject)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hercle_nb as hercle
-from hercle_nb import callbacks
 from tests.fast import fast_hub, healed, until
 from tests.servers import KEY
 
@@ -134,21 +133,6 @@ def test_callback_that_raises(hub: hercle.Hub, server: HubProcess, caplog: pytes
         until(lambda: hub.stats["callback_errors"] == 2)
     assert len(seen) == 2
     assert "mine" in caplog.text
-
-
-def test_slow_callback_drops_are_counted(
-    hub: hercle.Hub, server: HubProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When a callback is too slow, what does not fit its queue is dropped and counted; the log has it all."""
-    monkeypatch.setattr(hub._core.callbacks._queue, "maxsize", 5)
-    release = threading.Event()
-    hub.on_event(lambda _: release.wait(5))
-    server.post("push", {"count": 50})
-    until(lambda: hub.stats["events"] == 50)
-    assert hub.stats["callback_drops"] >= 44
-    assert (hub.events["kind"] == "event").sum() == 50
-    release.set()
-    assert callbacks.CAPACITY == 10_000
 
 
 def test_a_callback_keeps_its_hub_alive(server: HubProcess) -> None:
