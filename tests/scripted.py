@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     AnyHub: TypeAlias = "HubProcess | ScriptedHub"
 
 ARGUMENTS = {"CreateLightningInvoice": 4, "GetLightningInvoices": 1, "GetBalances": 1}
+FEEDS = {"SubscribePairPriceChannel": 3, "UnsubscribePairPriceChannel": 3}  # answered by their completion
 PARTS = 7  # pieces that one push is written in, wherever they break
 
 
@@ -180,15 +181,15 @@ class ScriptedHub:
         error = None
         unfit = f"Failed to invoke '{method}' due to an error on the server."
         problem = f"An unexpected error occurred invoking '{method}' on the server."
-        if method not in ARGUMENTS:
+        if method not in ARGUMENTS | FEEDS:
             error = f"{unfit} HubException: Method does not exist."
-        elif len(arguments) != ARGUMENTS[method]:
+        elif len(arguments) != (ARGUMENTS | FEEDS)[method]:
             error = unfit
         elif "hubError" in switches:
             error = f"{problem} HubException: {switches['hubError']}"
         elif "crash" in switches:
             error = problem
-        else:
+        elif method not in FEEDS:
             self.invocations.append({"method": method})
             answer = self._answer(method, *arguments)
             if switches.get("dropBeforeReply"):
