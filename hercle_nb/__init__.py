@@ -6,33 +6,54 @@
     invoice = hub.create_invoice(0.001, "Payment for services", 24)
     hub.events                                                   # every hub event so far, a DataFrame
 
-Importing it starts nothing, patches nothing, and imports neither pandas nor aiohttp nor ipywidgets.
+Importing it starts nothing, patches nothing, and imports nothing: each name brings its module when it is
+first used (PEP 562).
 """
 
-from hercle_nb._run import run
-from hercle_nb.aio import AsyncHub, connect_async
-from hercle_nb.amounts import to_sat
-from hercle_nb.bolt11 import PaymentRequest, decode_payment_request
-from hercle_nb.errors import (
-    AuthenticationError,
-    CommandRejected,
-    ConfigurationError,
-    ConnectionFailed,
-    HercleError,
-    HubTimeout,
-    InvalidRequest,
-    NotPaid,
-    OutcomeUnknown,
-    PaymentRequestError,
-    WrongThread,
-)
-from hercle_nb.events import HubEvent
-from hercle_nb.hub import Hub, connect
-from hercle_nb.invoice_request import InvoiceRequest, client_id
-from hercle_nb.invoices import Invoice
-from hercle_nb.log import EventLog
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hercle_nb._run import run
+    from hercle_nb.aio import AsyncHub, connect_async
+    from hercle_nb.amounts import to_sat
+    from hercle_nb.bolt11 import PaymentRequest, decode_payment_request
+    from hercle_nb.errors import (
+        AuthenticationError,
+        CommandRejected,
+        ConfigurationError,
+        ConnectionFailed,
+        HercleError,
+        HubTimeout,
+        InvalidRequest,
+        NotPaid,
+        OutcomeUnknown,
+        PaymentRequestError,
+        WrongThread,
+    )
+    from hercle_nb.events import HubEvent
+    from hercle_nb.hub import Hub, connect
+    from hercle_nb.invoice_request import InvoiceRequest, client_id
+    from hercle_nb.invoices import Invoice
+    from hercle_nb.log import EventLog
+    from hercle_nb.subscriptions import Subscription
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "_run": "run",
+    "aio": "AsyncHub connect_async",
+    "amounts": "to_sat",
+    "bolt11": "PaymentRequest decode_payment_request",
+    "errors": "AuthenticationError CommandRejected ConfigurationError ConnectionFailed HercleError "
+    "HubTimeout InvalidRequest NotPaid OutcomeUnknown PaymentRequestError WrongThread",
+    "events": "HubEvent",
+    "hub": "Hub connect",
+    "invoice_request": "InvoiceRequest client_id",
+    "invoices": "Invoice",
+    "log": "EventLog",
+    "subscriptions": "Subscription",
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "AsyncHub",
@@ -52,6 +73,7 @@ __all__ = [
     "OutcomeUnknown",
     "PaymentRequest",
     "PaymentRequestError",
+    "Subscription",
     "WrongThread",
     "__version__",
     "client_id",
@@ -61,3 +83,19 @@ __all__ = [
     "run",
     "to_sat",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "simulator":
+        return import_module(f"{__name__}.simulator")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -20,11 +20,13 @@ from hercle_nb._signalr.supervisor import Supervisor
 from hercle_nb.callbacks import Callbacks
 from hercle_nb.calls import AtLoss, Call, Calls
 from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest
-from hercle_nb.events import COMMAND, CONNECTION, Content
+from hercle_nb.events import COMMAND, Content, read_message, to_text
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.invoices import read_answer
+from hercle_nb.readers import Growth, Reader, first_match
 from hercle_nb.reconcile import settled_by_list
-from hercle_nb.watchers import Watchers
+from hercle_nb.recorder import close_all
+from hercle_nb.subscriptions import Feeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -73,11 +75,13 @@ class Core:
         self.creations: dict[str, Call] = {}
         self.journal_noted = False
         self.events = 0
+        self.stream_drops = 0
         self.round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self.supervisor = Supervisor(url, key, self, timings)
-        self.callbacks = Callbacks()
+        self.callbacks = Callbacks(log)
+        self.feeds = Feeds(self)
         self._calls = Calls()
-        self._watchers = Watchers(log)
+        self._growth = Growth()
         self._tasks: set[asyncio.Task[None]] = set()
         self._list_too_large = False
         self._refreshing = False
@@ -85,21 +89,32 @@ class Core:
 
     # -- what the connection tells, in the order it happens; nothing here may raise ---------------------
 
-    def received(self, raw: str, *, incomplete: bool = False) -> None:
-        """Record an event, then see whether somebody waits for it."""
-        content = Content(type="incomplete") if incomplete else None
-        seq = self.log.record(raw, self.supervisor.connections, content=content)
+    def received(self, messages: list[bytes]) -> None:
+        """Record events, then see whether one of them is an answer."""
+        first = self.log.extend(messages, self.supervisor.connections)
+        self.events += len(messages)
+        if self._calls and any(map(commands.may_answer, {message[: commands.HEAD] for message in messages})):
+            for seq, message in enumerate(messages, first):
+                if commands.may_answer(message):
+                    self._answer(seq)
+        self._growth.tell()
+        self.callbacks.tell()
+
+    def received_part(self, message: bytes) -> None:
+        """Record an event whose end is missing."""
+        content = Content(type="incomplete")
+        self.log.append(to_text(message), self.supervisor.connections, content=content)
         self.events += 1
-        if incomplete or not (self._calls or self._watchers or self.callbacks):
-            return
+        self._growth.tell()
+        self.callbacks.tell()
+
+    def _answer(self, seq: int) -> None:
         try:
             event = self.log.event(seq)
             if (call := self._calls.answered_by(event)) is not None:
                 self._settle(call, event)
-            self._watchers.offer(event)
-            self.callbacks.offer(event)
         except Exception:
-            logger.exception("event %d could not be handed on; it is in the log", seq)
+            logger.exception("event %d could not be looked at; it is in the log", seq)
 
     def completed(self, invocation_id: str, message: dict[str, Any]) -> None:
         """Take a completion: the method returned, or failed."""
@@ -123,15 +138,17 @@ class Core:
     def opened(self, connection: int, attempts: int) -> None:
         """Record that a connection is up; after a loss, ask unanswered queries again and refresh."""
         if connection == 1:
-            self._record_change("connection.opened", {"url": self.url, "attempts": attempts})
+            opened = {"url": self.url, "attempts": attempts}
+            self.log.record_change("connection.opened", opened, connection)
             return
         self.log.record_return(connection, attempts)
         for call in self._calls.unfinished():
             if call.repeatable and call.sent_at is not None and call.waiting:
-                self._start(self._send(call))
+                self.start(self._send(call))
+        self.feeds.again()
         if not (self._list_too_large or self._refreshing):  # one under way is asked again, above
             self._refreshing = True
-            self._start(self._refresh())
+            self.start(self._refresh())
 
     def lost(self, ending: Ending) -> None:
         """Record that the connection is gone; `Call.at_loss` decides what becomes of each call under way."""
@@ -149,12 +166,12 @@ class Core:
 
     def ended(self, error: HercleError, reason: str) -> None:
         """Record that the connection is over, and tell everybody who waits."""
-        if self.supervisor.connections:
-            self._record_change("connection.closed", {"reason": reason})
+        if connection := self.supervisor.connections:
+            self.log.record_change("connection.closed", {"reason": reason}, connection)
         for call in self._calls.unfinished():
             sent_change = call.sent_at is not None and not call.repeatable
             call.fail(call.lost(f"the connection ended ({reason})") if sent_change else error)
-        self._watchers.fail(error)
+        self._growth.tell()
 
     # -- what the faces ask ------------------------------------------------------------------------------
 
@@ -199,16 +216,30 @@ class Core:
             raise known.lost("its answer has not come so far")
         return known.invoice.as_reused()
 
-    async def wait_for(self, matches: Callable[[HubEvent], bool], since: int, timeout: float) -> HubEvent:
-        """The first event from row ``since`` on that matches; see `Watchers.wait_for`."""
-        return await self._watchers.wait_for(matches, since, timeout, self.supervisor.check)
+    async def wait_for(
+        self, matches: Callable[[HubEvent], bool], needles: tuple[bytes, ...], since: int, timeout: float
+    ) -> HubEvent:
+        """The first event from row ``since`` on that matches; see `readers.first_match`."""
+        reader = Reader(self.log, since)
+        return await first_match(reader, self._growth, matches, needles, timeout, self.supervisor.check)
+
+    async def grown(self, seq: int) -> None:
+        """Wait until there is a row of that seq.
+
+        Raises:
+            HercleError: The hub is closed and there will be none.
+        """
+        while self.log.next_seq <= seq:
+            self.supervisor.check()
+            await self._growth.wait()
 
     async def close(self) -> None:
-        """End the connection, then the callbacks, then the simulator if there is one."""
+        """End the connection, then who reads the log, then the simulator if there is one."""
         await self.supervisor.close()
         for task in self._tasks:
             task.cancel()
         self.callbacks.close()
+        close_all(self.log)
         if self.simulator is not None:
             self.simulator.close()
 
@@ -244,7 +275,7 @@ class Core:
             async with asyncio.timeout(timeout):
                 if send:
                     await self._send(call)
-                return await asyncio.shield(future)
+                return await (future if call.request is None else asyncio.shield(future))
         except TimeoutError as error:
             if isinstance(error, HercleError):
                 raise
@@ -266,8 +297,9 @@ class Core:
             raise InvalidRequest(
                 f"{call.method} would be a message of {size:,} bytes; the limit is {MAX_SENT_BYTES:,}."
             )
-        content = Content(target=call.method, client_id=call.client_id, data=call.arguments)
-        self.log.record(text, self.supervisor.connections, COMMAND, content)
+        _, message = read_message(text)  # what a row holds is what its JSON says
+        content = Content(target=call.method, client_id=call.client_id, data=message["arguments"])
+        self.log.append(text, self.supervisor.connections, COMMAND, content)
         call.sent_at = datetime.now(UTC)
         with contextlib.suppress(ConnectionFailed):  # `lost` sees to it as to any call under way
             await self.supervisor.invoke(invocation_id, call.method, call.arguments)
@@ -347,13 +379,11 @@ class Core:
             call.timed = True
             self.round_trips.append((datetime.now(UTC) - call.sent_at).total_seconds())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _record_change(self, subject: str, data: dict[str, Any]) -> None:
-        self.log.record(None, self.supervisor.connections, CONNECTION, Content(subject=subject, data=data))
 
 
 def _summary(call: Call) -> str:

@@ -72,7 +72,7 @@ class Face:
             "events": core.events,
             "events_dropped": self.log.evicted,
             "callback_errors": core.callbacks.errors,
-            "callback_drops": core.callbacks.drops,
+            "callback_drops": core.callbacks.drops + core.stream_drops,
             "last_message_age": supervisor.silence(),
             "round_trip_p50": trips[len(trips) // 2] if trips else None,
             "round_trip_p95": trips[len(trips) * 95 // 100] if trips else None,
@@ -82,9 +82,9 @@ class Face:
     def on_event(self, callback: Callable[[HubEvent], object], subject: str = "*") -> Handle:
         """Call back with each hub event from now on, in order, on a thread of its own.
 
-        A blocking verb works inside a callback. A slow one delays callbacks alone; when 10,000 events are
-        waiting, further ones are dropped and counted. What it raises is logged and counted. The hub stays
-        alive until the handle is cancelled or the hub closed.
+        A blocking verb works inside a callback. A slow one delays callbacks alone: the events wait in the
+        log, and what is evicted there before its turn is counted. What a callback raises is logged and
+        counted. The hub stays alive until the handle is cancelled or the hub closed.
 
         Args:
             callback: Called with a `HubEvent`.
@@ -111,6 +111,17 @@ class Face:
             ``type``, ``raw``.
         """
         return self.log.frame()
+
+    @property
+    def subscriptions(self) -> pd.DataFrame:
+        """The price feeds there are.
+
+        Returns:
+            Index ``pair`` str; columns ``size`` float64, ``state`` str (active, reconnecting or refused),
+            ``subscribed_at``, ``latest_at`` datetime64[us, UTC] (NaT before the first price), ``age`` float64
+            (seconds since the last price, or since the subscription).
+        """
+        return self._core.feeds.frame()
 
     @property
     def simulator(self) -> Simulator:

@@ -151,8 +151,11 @@ class Portal:
                 "await the same verb on hub.aio instead."
             )
         future, cancel = self.submit(coroutine)
+        done = threading.Lock()
+        done.acquire()
+        future.add_done_callback(lambda _: done.release())
         try:
-            while not concurrent.futures.wait([future], timeout=_SLICE).done:
+            while not done.acquire(timeout=_SLICE):
                 pass
         except BaseException as interrupt:
             cancel()

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import weakref
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 from hercle_nb import commands
 from hercle_nb._face import Face, check_timeout, start
 from hercle_nb.config import ApiKey
-from hercle_nb.errors import InvalidRequest
+from hercle_nb.errors import HercleError, InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest, check_client_id
+from hercle_nb.readers import Reader, matcher, needles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from hercle_nb._core import Core
     from hercle_nb._portal import Portal
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice
+    from hercle_nb.subscriptions import Subscription
 
 
 async def connect_async(
@@ -71,6 +73,7 @@ class AsyncHub(Face):
         super().__init__(core, portal, timeout)
         finalizer = weakref.finalize(self, portal.request_stop)
         finalizer.atexit = False  # the portal has its own way out, which waits
+        self.log.keeper = weakref.ref(self)
 
     async def create_invoice(
         self,
@@ -104,8 +107,7 @@ class AsyncHub(Face):
         documented = commands.documented(method)
         if documented is not None and documented.answer is None:
             raise InvalidRequest(
-                f"No event answers {method}, its completion alone does; write "
-                f"hub.invoke({method!r}, 'my-feed', 'BTCUSDT', 1) and find the prices in hub.events."
+                f"No event answers {method}; write feed = hub.prices('BTCUSDT'), and feed.cancel() to end it."
             )
         call = self._core.command(method, list(args), check_client_id(client_id), self._seconds(timeout))
         return await self._portal.hop(call)
@@ -132,9 +134,60 @@ class AsyncHub(Face):
 
         See `Hub.wait_for`.
         """
-        matches = _matcher(subject, client_id, target, where)
+        matches = matcher(subject, client_id, target, where)
+        held = needles(subject) or needles(client_id)
         begin = self.log.next_seq if since is None else since
-        return await self._portal.hop(self._core.wait_for(matches, begin, self._seconds(timeout)))
+        return await self._portal.hop(self._core.wait_for(matches, held, begin, self._seconds(timeout)))
+
+    async def prices(
+        self, pair: str, size: int | float | Decimal = 1, *, timeout: float | None = None
+    ) -> Subscription:
+        """Subscribe to the prices of a pair.
+
+        See `Hub.prices`.
+        """
+        if not isinstance(pair, str) or not pair:
+            raise InvalidRequest(f"A pair is a text such as 'BTCUSDT', not {pair!r}.")
+        number = isinstance(size, int | float | Decimal) and not isinstance(size, bool)
+        if not (number and 0 < size < float("inf")):
+            raise InvalidRequest(f"A size is a number above 0 such as 1 or 0.5, not {size!r}.")
+        return await self._portal.hop(self._core.feeds.begin(self, pair, size, self._seconds(timeout)))
+
+    def stream(self, subject: str = "*") -> AsyncIterator[HubEvent]:
+        """Iterate over the hub events from now on, as they arrive, on any running loop.
+
+        It reads the log at its own pace, so that a slow loop misses nothing that the log still keeps; what
+        was evicted before is counted (``callback_drops`` in `stats`). A lost connection does not end it,
+        `close` does. The hub stays alive while it is in use.
+
+        Args:
+            subject: A pattern such as ``execution.*``, matched with case.
+
+        Raises:
+            InvalidRequest: The pattern is no text.
+            HercleError: At once, if the hub is closed; while it runs, if the hub ended by itself.
+        """
+        if not isinstance(subject, str):
+            raise InvalidRequest('stream() takes a pattern such as "execution.*".')
+        self._core.supervisor.check()
+        return self._stream(Reader(self.log, self.log.next_seq), subject)
+
+    async def _stream(self, reader: Reader, subject: str) -> AsyncIterator[HubEvent]:
+        matches, held = matcher(subject), needles(subject)
+        while True:
+            while reader.behind:
+                missed = reader.missed
+                events = reader.read(held)
+                self._core.stream_drops += reader.missed - missed
+                for event in events:
+                    if matches(event):
+                        yield event
+            try:
+                await self._portal.hop(self._core.grown(reader.next))
+            except HercleError:
+                if self._core.supervisor.closed_here:
+                    return
+                raise
 
     async def close(self) -> None:
         """Say goodbye to the hub and end its thread; does nothing the second time."""
@@ -153,23 +206,6 @@ class AsyncHub(Face):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-
-def _matcher(
-    subject: str | None,
-    client_id: str | None,
-    target: str | None,
-    where: Callable[[HubEvent], object] | None,
-) -> Callable[[HubEvent], bool]:
-    def matches(event: HubEvent) -> bool:
-        return (
-            (subject is None or fnmatch.fnmatchcase(event.subject or "", subject))
-            and (client_id is None or event.client_id == client_id)
-            and (target is None or (event.target or "").lower() == target.lower())
-            and (where is None or bool(where(event)))
-        )
-
-    return matches
 
 
 def _check_method(method: Any) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 CREATE = "CreateLightningInvoice"
 LIST = "GetLightningInvoices"
+SUBSCRIBE = "SubscribePairPriceChannel"
+UNSUBSCRIBE = "UnsubscribePairPriceChannel"
+PRICE = "execution.feeds.priceUpdate"  # the subject of a feed's events
 ANSWERS_TARGET = "executionevents"  # targets are matched without regard to case, as SignalR clients do
 
 _PRE_CHECKS = "precheckserror"  # the arguments failed validation
@@ -39,8 +42,8 @@ DOCUMENTED = {
     CREATE: Command("execution.invoice.created", False, ("ClientId", "AmountBtc", "Memo", "ExpiryHours")),
     LIST: Command("lightspark.invoices.snapshot", True, ("ClientId",)),
     "GetBalances": Command("account.balances.snapshot", True, ("ClientId",)),
-    "SubscribePairPriceChannel": Command(None, True, _PAIR),
-    "UnsubscribePairPriceChannel": Command(None, True, _PAIR),
+    SUBSCRIBE: Command(None, True, _PAIR),
+    UNSUBSCRIBE: Command(None, True, _PAIR),
     "WithdrawLightning": Command(
         "execution.withdrawal.lightspark.created", False, ("ClientId", "PaymentRequestHash")
     ),
@@ -57,6 +60,20 @@ def changes_nothing(method: str) -> bool:
     """Whether a method is known to be a query or subscription; any other may have changed something."""
     command = documented(method)
     return command is not None and command.changes_nothing
+
+
+_INVOCATION = b'{"type":1,"target":"'  # as ASP.NET Core writes it
+HEAD = len(_INVOCATION) + len(ANSWERS_TARGET) + 1
+
+
+def may_answer(message: bytes) -> bool:
+    """Whether a message, or the first `HEAD` bytes of it, may be an answer; False only where it cannot."""
+    target = message[len(_INVOCATION) : HEAD]
+    return (
+        not message.startswith(_INVOCATION)
+        or target.lower() == ANSWERS_TARGET.encode() + b'"'
+        or b"\\" in target  # an escape
+    )
 
 
 def can_answer(method: str, event: HubEvent) -> bool:

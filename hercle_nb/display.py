@@ -115,7 +115,7 @@ def _counts(hub: Face) -> str:
     invoices = sum(call.invoice is not None for call in list(hub._core.creations.values()))
     dropped = f", {stats['events_dropped']:,} older rows evicted" if stats["events_dropped"] else ""
     if stats["callback_drops"]:
-        dropped += f", {stats['callback_drops']:,} not handed to slow callbacks"
+        dropped += f", {stats['callback_drops']:,} evicted before slow callbacks saw them"
     journal = "" if hub.environment == "simulator" else ", no journal"
     return f"{_count(stats['events'], 'event')}, {_count(invoices, 'invoice')} created{dropped}{journal}"
 

@@ -10,11 +10,13 @@ from hercle_nb.config import ApiKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from decimal import Decimal
     from types import TracebackType
     from typing import TypeVar
 
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice
+    from hercle_nb.subscriptions import Subscription
     from hercle_nb.widgets.form import InvoiceForm
 
     T = TypeVar("T")
@@ -223,6 +225,34 @@ class Hub(Face):
                 subject, client_id=client_id, target=target, where=where, since=begin, timeout=timeout
             )
         )
+
+    def prices(
+        self, pair: str, size: int | float | Decimal = 1, *, timeout: float | None = None
+    ) -> Subscription:
+        """Subscribe to the prices of a pair.
+
+        Returns once the hub's completion came; the prices are events in `events` and in the subscription's
+        own frame. The hub keeps one feed a pair: the same pair and size again returns the subscription there
+        is. After a lost connection it is made again. It keeps the hub alive until it is cancelled.
+
+        Args:
+            pair: Such as ``BTCUSDT``.
+            size: What the prices are for.
+            timeout: Seconds to wait for the completion; None for the hub's own.
+
+        Raises:
+            InvalidRequest: The pair is subscribed with another size, or an argument is of no use.
+            CommandRejected: The hub refused, with its words.
+            HubTimeout: No completion in time.
+            ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> with connect("simulator") as hub, hub.prices("BTCUSDT") as feed:
+            ...     price = hub.wait_for("execution.feeds.*", since=0)
+            ...     feed.latest.data["pair"]
+            'BTCUSDT'
+        """
+        return self._wait(self.aio.prices(pair, size, timeout=timeout))
 
     def form(
         self,

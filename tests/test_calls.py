@@ -54,7 +54,7 @@ def event(data: Any = None, target: str = "executionEvents", **envelope: Any) ->
     """Return an event as the log gives it."""
     message = {"type": 1, "target": target, "arguments": [{**envelope, "data": data}]}
     log = EventLog()
-    return log.event(log.record(json.dumps(message), 1))
+    return log.event(log.append(json.dumps(message), 1))
 
 
 def created(client_id: str | None = None, status: int = 201, **changes: Any) -> HubEvent:

@@ -27,7 +27,7 @@ def event(subject: str | None = None, data: Any = None, target: str = "execution
     """Return an event as the log gives it; without a subject the bare envelope."""
     envelope = {"data": data} if subject is None else {"subject": subject, "data": data}
     log = EventLog()
-    return log.event(log.record(json.dumps({"type": 1, "target": target, "arguments": [envelope]}), 1))
+    return log.event(log.append(json.dumps({"type": 1, "target": target, "arguments": [envelope]}), 1))
 
 
 def test_the_documented_commands() -> None:

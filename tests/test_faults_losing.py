@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -73,7 +74,7 @@ def heals(hub: hercle.Hub, server: AnyHub, reason: str) -> None:
     assert list(rows["connection"]) == [1, 1, 2]
     seconds = (gap["back_at"] - gap["lost_at"]).total_seconds()
     assert rows["data"].iloc[-1] == {
-        "seconds": pytest.approx(seconds, abs=0.1),
+        "seconds": pytest.approx(Decimal(seconds), abs=Decimal("0.1")),
         "attempts": 1,
         "reason": reason,
     }

@@ -213,12 +213,6 @@ def test_command(hub: hercle.Hub) -> None:
     assert hub.command("getlightninginvoices").data == []
 
 
-def test_command_refuses_subscriptions(hub: hercle.Hub) -> None:
-    """The subscription methods are not answered by an event, and the message says what to do instead."""
-    with pytest.raises(hercle.InvalidRequest, match=r"hub\.invoke"):
-        hub.command("SubscribePairPriceChannel", "BTCUSDT", 1)
-
-
 def test_invoke(hub: hercle.Hub, server: HubProcess) -> None:
     """The bare call returns with the completion; a subscription's events come into the log."""
     assert hub.invoke("SubscribePairPriceChannel", "p", "BTCUSDT", 1) is None
