@@ -78,7 +78,8 @@ class Columns:
         self._shared[None] = np.nan
         for name in _TEXTS:
             texts = list(map(attrgetter(name), contents))
-            arrays[name][rows] = list(map(one, texts, texts))
+            same = count and texts.count(texts[0]) == count  # as in a feed
+            arrays[name][rows] = one(texts[0], texts[0]) if same else list(map(one, texts, texts))
         self.end += count
 
     def drop(self, until: int) -> None:

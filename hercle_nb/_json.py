@@ -21,7 +21,7 @@ def encode(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > _MAX_INT_BITS:
         value = Decimal(value)
     if value is None or isinstance(value, bool | int):
-        return json.dumps(value)
+        return _encoder.encode(value)
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise InvalidRequest(f"{value} cannot be sent; write a finite number, or None.")
@@ -35,7 +35,7 @@ def encode(value: Any) -> str:
             raise InvalidRequest(
                 "A text holds half a character (a lone surrogate); type it again."
             ) from error
-        return json.dumps(value, ensure_ascii=False)
+        return _encoder.encode(value)
     if isinstance(value, list | tuple):
         return f"[{','.join(map(encode, value))}]"
     if isinstance(value, dict):
@@ -56,7 +56,7 @@ def decode(text: str) -> Any:
         ValueError: The text is not JSON, nested too deeply, or holds a number beyond any `Decimal`.
     """
     try:
-        return json.loads(text, parse_float=Decimal, parse_int=_integer)
+        return _decoder.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except InvalidOperation:  # an exponent of 10**18 or more
@@ -65,3 +65,8 @@ def decode(text: str) -> Any:
 
 def _integer(digits: str) -> int | Decimal:
     return int(digits) if len(digits) <= _MAX_INT_DIGITS else Decimal(digits)
+
+
+# made once: json.dumps and json.loads make theirs anew at each call that has options
+_encoder = json.JSONEncoder(ensure_ascii=False)
+_decoder = json.JSONDecoder(parse_float=Decimal, parse_int=_integer)

@@ -263,7 +263,10 @@ class Store:
             chunk = self._chunks[0]
             first, times, raws = chunk.first, chunk.times[:], chunk.raws[:]
         contents = [chunk.content] if chunk.content else read_events(raw or "" for raw in raws)
-        texts = [None if raw is None else to_text(raw) for raw in raws]
+        try:
+            texts = [raw.decode() for raw in raws]  # type: ignore[union-attr]  # nearly always right
+        except (AttributeError, UnicodeDecodeError):
+            texts = [None if raw is None else to_text(raw) for raw in raws]
         sizes = [len(raw or b"") for raw in raws]
         with self._lock:
             kept = slice(columns.end - first, None)  # some may have been evicted meanwhile
