@@ -47,8 +47,8 @@ def invoice_text(invoice: Invoice) -> str:
     reused = ", known already and not sent again" if invoice.reused else ""
     memo = "no memo" if invoice.memo is None else repr(invoice.memo)
     lines = [
-        f"Invoice {invoice.client_id} ({invoice.status}{reused}): "
-        f"{amounts.format_btc(invoice.amount_msat)} = {amounts.format_sat(invoice.amount_msat)}, {memo}",
+        f"Invoice {_line(invoice.client_id or invoice.id)} ({invoice.status}{reused}): "
+        f"{_btc(invoice)} = {_sat(invoice)}, {memo}",
         f"  expires {_time(invoice.expires_at)}, hub id {_line(invoice.id)}",
         f"  {_line(invoice.payment_request)}",
         *(f"  WARNING: {warning}" for warning in invoice.warnings),
@@ -62,7 +62,7 @@ def invoice_card(invoice: Invoice) -> str:
         "Memo": "<em>none</em>" if invoice.memo is None else f"<bdi>{escape(invoice.memo)}</bdi>",
         "Expires": f"{_time(invoice.expires_at)}{_asked(invoice)}",
         "Created": _time(invoice.created_at),
-        "ClientId": _code(invoice.client_id),
+        "ClientId": _code(invoice.client_id or "created elsewhere"),
         "Hub id": _code(invoice.id),
     }
     if invoice.payment_hash:
@@ -72,8 +72,8 @@ def invoice_card(invoice: Invoice) -> str:
     note = " · known already, not sent again" if invoice.reused else ""
     return (
         f'<div style="{_CARD}">'
-        f'<div><span style="font-size:20px;font-weight:600">{amounts.format_btc(invoice.amount_msat)}</span> '
-        f'<span style="opacity:.75">{amounts.format_sat(invoice.amount_msat)}</span></div>'
+        f'<div><span style="font-size:20px;font-weight:600">{_btc(invoice)}</span> '
+        f'<span style="opacity:.75">{_sat(invoice)}</span></div>'
         f"<div>{STATUS_ICONS[invoice.status]} {invoice.status}{note}</div>"
         f"{''.join(_warning(text) for text in invoice.warnings)}"
         f"{_qr_image(invoice)}"
@@ -108,6 +108,14 @@ def hub_card(hub: Face) -> str:
         f"{''.join(f'<div>{escape(note)}</div>' for note in notes)}"
         "</div>"
     )
+
+
+def _btc(invoice: Invoice) -> str:
+    return "any amount" if invoice.amount_msat is None else amounts.format_btc(invoice.amount_msat)
+
+
+def _sat(invoice: Invoice) -> str:
+    return "any amount" if invoice.amount_msat is None else amounts.format_sat(invoice.amount_msat)
 
 
 def _counts(hub: Face) -> str:
@@ -160,7 +168,7 @@ def _qr_image(invoice: Invoice) -> str:
         code = invoice.qr()
     except InvalidRequest:
         return ""
-    alt = f"QR code to pay {amounts.format_btc(invoice.amount_msat)}, valid until {_time(invoice.expires_at)}"
+    alt = f"QR code to pay {_btc(invoice)}, valid until {_time(invoice.expires_at)}"
     source = code.png_data_uri(scale=4, border=4, dark="black", light="white")
     image = f'<img role="img" alt="{escape(alt)}" src="{source}" style="max-width:100%">'
     return f'<div style="margin:8px 0">{image}</div>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,10 @@ from hercle_nb import amounts
 from hercle_nb.bolt11 import PaymentRequest, decode_payment_request
 from hercle_nb.commands import http_status
 from hercle_nb.errors import InvalidRequest, PaymentRequestError
+from hercle_nb.states import OPEN, state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
     import segno
@@ -22,12 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Invoice:
-    """A Lightning invoice that the hub created; times are UTC.
+    """A Lightning invoice that the hub created, here or elsewhere; times are UTC.
 
     Attributes:
-        client_id: Our id of the command that created it.
+        client_id: Our id of the command that created it; None if it was created elsewhere.
         id: The hub's id.
-        amount_msat: The amount asked for, in millisatoshis.
+        amount_msat: The amount asked for, in millisatoshis; of one created elsewhere what its payment request
+            says, None where the payer chooses it.
         memo: The memo asked for, or None.
         expiry_hours: The expiry asked for, or None for the hub's default.
         created_at: When it was created: the payment request's own time where it can be read.
@@ -37,14 +40,17 @@ class Invoice:
         http_status: ``httpStatusCode`` of the hub's answer.
         message: The hub's words.
         preimage: The proof of payment, once known (hex).
+        hub_status: ``status`` in the hub's list; None where it was not seen there.
+        updated_at: ``updatedAt`` in the hub's list, or None.
+        extra: What the hub's list says beyond these fields, by its own names.
         warnings: What is not as it should be, a sentence each.
         alarm: A warning says that the payment request is not what was asked for; there is no QR code then.
         reused: It was known already and nothing was sent for it.
     """
 
-    client_id: str
+    client_id: str | None
     id: str
-    amount_msat: int
+    amount_msat: int | None
     memo: str | None
     expiry_hours: int | None
     created_at: datetime
@@ -54,19 +60,22 @@ class Invoice:
     http_status: int | None = None
     message: str | None = None
     preimage: str | None = None
+    hub_status: str | None = None
+    updated_at: datetime | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     warnings: tuple[str, ...] = ()
     alarm: bool = False
     reused: bool = False
 
     @property
-    def amount_btc(self) -> Decimal:
-        """The amount in BTC, exact."""
-        return amounts.msat_to_btc(self.amount_msat)
+    def amount_btc(self) -> Decimal | None:
+        """The amount in BTC, exact; None where the payer chooses it."""
+        return None if self.amount_msat is None else amounts.msat_to_btc(self.amount_msat)
 
     @property
     def amount_sat(self) -> int | None:
-        """The amount in satoshis; None for a fraction."""
-        return amounts.msat_to_sat(self.amount_msat)
+        """The amount in satoshis; None for a fraction, or where the payer chooses it."""
+        return None if self.amount_msat is None else amounts.msat_to_sat(self.amount_msat)
 
     @property
     def payment_hash(self) -> str | None:
@@ -76,18 +85,13 @@ class Invoice:
     @property
     def paid(self) -> bool:
         """Whether the preimage is known and proves the payment."""
-        try:
-            preimage = bytes.fromhex(self.preimage or "")
-        except ValueError:  # the hub's text is no proof
-            return False
-        return bool(preimage) and hashlib.sha256(preimage).hexdigest() == self.payment_hash
+        return proves(self.preimage, self.payment_hash)
 
     @property
     def status(self) -> str:
-        """``paid``, ``expired`` by this computer's clock, or ``open``."""
-        if self.paid:
-            return "paid"
-        return "expired" if datetime.now(UTC) >= self.expires_at else "open"
+        """``open``, ``paid``, ``expired`` (by this computer's clock) or ``closed``; see `states.state_of`."""
+        late = datetime.now(UTC) >= self.expires_at
+        return state_of(proven=self.paid, hub_status=self.hub_status, late=late)
 
     def qr(self) -> segno.QRCode:
         """The QR code of the payment request, as wallets scan it.
@@ -97,7 +101,7 @@ class Invoice:
         """
         import segno
 
-        if self.status != "open" or self.alarm:
+        if self.status != OPEN or self.alarm:
             raise InvalidRequest(f"No QR code: the invoice is {'; '.join((self.status, *self.warnings))}.")
         # two segments, since joined the lower-case scheme would force the larger byte mode on the whole
         level = "l" if len(self.payment_request) > 400 else "m"
@@ -176,6 +180,15 @@ def read_answer(
         warnings=(*alarms, *filter(None, [note])),
         alarm=bool(alarms),
     )
+
+
+def proves(preimage: str | None, payment_hash: str | None) -> bool:
+    """Whether a preimage (hex) hashes to a payment hash (hex); False where either is missing or no hex."""
+    try:
+        octets = bytes.fromhex(preimage or "")
+    except ValueError:  # the hub's text is no proof
+        return False
+    return bool(octets) and hashlib.sha256(octets).hexdigest() == payment_hash
 
 
 def parse_time(text: Any) -> datetime | None:

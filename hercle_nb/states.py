@@ -1,0 +1,43 @@
+"""The state of an invoice or of a creation, decided in one place."""
+
+from __future__ import annotations
+
+OPEN = "open"
+PAID = "paid"
+EXPIRED = "expired"
+CLOSED = "closed"
+REJECTED = "rejected"
+UNKNOWN = "unknown"
+STATES = (OPEN, PAID, EXPIRED, CLOSED, REJECTED, UNKNOWN)
+
+_CLOSED_AT_THE_HUB = "CLOSED"
+_KNOWN_TO_THE_HUB = ("OPEN", _CLOSED_AT_THE_HUB)
+
+
+def state_of(*, proven: bool, hub_status: str | None, late: bool) -> str:
+    """The state of an invoice that exists.
+
+    Args:
+        proven: A preimage is known that hashes to the payment hash; it beats everything else.
+        hub_status: ``status`` in the hub's list, in any case of letters; None where it was never seen there.
+        late: The moment of expiry is past.
+
+    Returns:
+        ``paid``, ``closed`` (the hub takes no payment any more, and shows no proof of one), ``expired`` or
+        ``open``. A status that the hub's documentation does not know decides nothing.
+    """
+    if proven:
+        return PAID
+    if (hub_status or "").upper() == _CLOSED_AT_THE_HUB:
+        return CLOSED
+    return EXPIRED if late else OPEN
+
+
+def state_of_creation(*, refused: bool) -> str:
+    """The state of a creation that was sent and of which no invoice is known."""
+    return REJECTED if refused else UNKNOWN
+
+
+def is_documented(hub_status: str) -> bool:
+    """Whether the hub's documentation knows that status of an invoice."""
+    return hub_status.upper() in _KNOWN_TO_THE_HUB
