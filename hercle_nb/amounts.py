@@ -25,8 +25,9 @@ from hercle_nb.errors import InvalidRequest
 MSAT_PER_SAT = 1_000
 MSAT_PER_BTC = 100_000_000_000
 MAX_BTC = 21_000_000
+MAX_SAT = MAX_BTC * 100_000_000
 
-_PLAIN_DECIMAL = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
+_PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SLACK = 30  # digits beyond a number's own, so that moving its point never rounds
 _ROUNDINGS = {
     "half_up": ROUND_HALF_UP,
@@ -52,30 +53,29 @@ def btc_to_msat(value: Any, *, allow_msat: bool = False) -> int:
     """
     btc = _to_decimal(value)
     if btc.is_signed() or not btc:
-        raise InvalidRequest(f"An amount must be more than 0 BTC, not {shown(value)}.")
-    if btc > MAX_BTC:
         raise InvalidRequest(
-            f"{shown(value)} BTC is more than the 21,000,000 BTC that will ever exist; "
-            "if you meant satoshis, write amount_sat=…"
+            f"An amount must be more than 0 BTC, not {shown(value)}; "
+            'write Decimal("0.00000001"), which is 1 sat, or more.'
+        )
+    if btc > MAX_BTC:
+        sat = whole(btc) if btc <= MAX_SAT else None
+        instead = (
+            "write 21_000_000 or less" if sat is None else f"if you meant satoshis, write amount_sat={sat}"
+        )
+        raise InvalidRequest(
+            f"{shown(value)} BTC is more than the 21,000,000 BTC that will ever exist; {instead}."
         )
     msat, exact = _shifted(btc, 11)
     if not exact:
-        nearest = _shifted(btc, 8, ROUND_HALF_UP)[0]  # sat
         raise InvalidRequest(
             f"{shown(value)} BTC is finer than one millisatoshi (11 places); "
-            + (
-                f'write Decimal("{msat_to_btc(nearest * MSAT_PER_SAT):f}")'
-                if nearest
-                else "write at least 1 sat"
-            )
-            + ", or amount_sat=hercle.to_sat(…) for the result of a division."
+            f"write {_nearest(btc, 11 if allow_msat else 8)}, "
+            "or amount_sat=hercle.to_sat(…) for the result of a division."
         )
     if msat % MSAT_PER_SAT and not allow_msat:
-        nearest = max(1, _shifted(btc, 8, ROUND_HALF_UP)[0])
         raise InvalidRequest(
             f"{msat_to_btc(msat):f} BTC is {format_sat(msat)}, finer than one satoshi; "
-            f'write Decimal("{msat_to_btc(nearest * MSAT_PER_SAT):f}"), '
-            "or pass allow_msat=True if you mean the fraction."
+            f"write {_nearest(btc, 8)}, or pass allow_msat=True if you mean the fraction."
         )
     return msat
 
@@ -86,21 +86,30 @@ def sat_to_msat(value: Any) -> int:
     Raises:
         InvalidRequest: Not a whole number, or not between 1 sat and 21 million BTC.
     """
-    number = plain_number(value)
-    if isinstance(number, float) and number.is_integer():
-        raise InvalidRequest(f"amount_sat must be an int, not {number!r}; write amount_sat={int(number)}.")
-    if not isinstance(number, int):
+    number = plain_number(value, "amount_sat=100_000")
+    if isinstance(number, str) and _PLAIN_DECIMAL.fullmatch(number):
+        number = Decimal(number)
+    sat = whole(number)
+    if sat is None:
         raise InvalidRequest(
             f"amount_sat must be a whole number of satoshis, not {shown(value)}; "
             "write amount_sat=100_000, or amount_sat=hercle.to_sat(btc) to round an amount in BTC."
         )
-    if number < 1:
-        raise InvalidRequest(f"An amount must be at least 1 sat, not {shown(value)}.")
-    if number > MAX_BTC * 100_000_000:
+    if sat < 1:
         raise InvalidRequest(
-            f"{shown(value)} sat is more than the 21,000,000 BTC that will ever exist; check the unit."
+            f"An amount must be at least 1 sat, not {shown(value)}; write amount_sat=1 or more."
         )
-    return number * MSAT_PER_SAT
+    if sat > MAX_SAT:
+        raise InvalidRequest(
+            f"{shown(value)} sat is more than the 21,000,000 BTC that will ever exist; "
+            f"write amount_sat={MAX_SAT:_} or less (millisatoshis divided by 1_000)."
+        )
+    if not isinstance(number, int):
+        kind = type(value).__name__
+        raise InvalidRequest(
+            f"amount_sat must be an int, not the {kind} {shown(value)}; write amount_sat={sat}."
+        )
+    return sat * MSAT_PER_SAT
 
 
 def to_sat(btc: Any, rounding: str = "half_up") -> int:
@@ -117,11 +126,14 @@ def to_sat(btc: Any, rounding: str = "half_up") -> int:
         >>> to_sat(100 / 64_123.77)
         155948
     """
-    if rounding not in _ROUNDINGS:
+    if not isinstance(rounding, str) or rounding not in _ROUNDINGS:
         raise InvalidRequest(f"rounding must be one of {', '.join(_ROUNDINGS)}, not {rounding!r}.")
     amount = _to_decimal(btc)
     if amount < 0 or amount > MAX_BTC:
-        raise InvalidRequest(f"An amount is between 0 and 21,000,000 BTC, not {shown(btc)}.")
+        raise InvalidRequest(
+            f"An amount is between 0 and 21,000,000 BTC, not {shown(btc)}; "
+            "write a number such as Decimal('0.001')."
+        )
     return _shifted(amount, 8, _ROUNDINGS[rounding])[0]
 
 
@@ -151,23 +163,44 @@ def format_sat(msat: int) -> str:
     return f"{sat:,}{tail} sat".replace(",", "\u202f")
 
 
-def plain_number(value: Any) -> Any:
-    """The Python number that a numpy scalar equals; anything else, booleans refused, as it is."""
+def plain_number(value: Any, instead: str) -> Any:
+    """The Python number that a numpy scalar equals; anything else as it is.
+
+    Args:
+        value: What a cell holds.
+        instead: What to write in place of a boolean.
+
+    Raises:
+        InvalidRequest: It is a boolean.
+    """
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, bool):
-        raise InvalidRequest(f"{value} is not a number; write a number such as 24 or Decimal('0.001').")
+        raise InvalidRequest(f"{value} is not a number; write {instead}.")
     return value
+
+
+def whole(number: Any) -> int | None:
+    """The `int` that a Python number equals, ``24.0`` and ``Decimal("24")`` too; None for anything else."""
+    if isinstance(number, int):
+        return number
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    # larger ones are no amount and no time, and 10**999999 takes long
+    if isinstance(number, Decimal) and number.is_finite() and number.adjusted() < _SLACK:
+        integer, exact = _shifted(number, 0)
+        return integer if exact else None
+    return None
 
 
 def _to_decimal(value: Any) -> Decimal:
     """A finite number as the `Decimal` that a person reads in it."""
-    number = plain_number(value)
+    number = plain_number(value, "a number such as Decimal('0.001')")
     if isinstance(number, str):
         if not _PLAIN_DECIMAL.fullmatch(number):
             raise InvalidRequest(
-                f"{shown(value)} is not a plain decimal number; write digits with at most one point, "
-                'such as "0.001", without sign, exponent, spaces or separators.'
+                f"{shown(value)} is not a plain decimal number; write the digits 0 to 9 with at most one "
+                'point between them, such as "0.001", without sign, exponent, spaces or separators.'
             )
         return Decimal(number)
     if isinstance(number, float):
@@ -190,6 +223,12 @@ def _shifted(amount: Decimal, places: int, rounding: str = ROUND_DOWN) -> tuple[
     scaled = amount.scaleb(places, context)
     whole = scaled.to_integral_value(rounding, context)
     return int(whole), whole == scaled
+
+
+def _nearest(btc: Decimal, places: int) -> str:
+    """What to write instead of an amount that is too fine: the nearest of so many places that is not 0."""
+    units = max(1, _shifted(btc, places, ROUND_HALF_UP)[0])
+    return f'Decimal("{msat_to_btc(units * 10 ** (11 - places)):f}")'
 
 
 def shown(value: Any) -> str:

@@ -21,7 +21,7 @@ from hercle_nb._bolt11_fields import RouteHop
 from hercle_nb.errors import PaymentRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["PaymentRequest", "RouteHop", "decode_payment_request", "encode_payment_request"]
 
@@ -46,7 +46,7 @@ _AGAIN = "Copy the whole payment request again."
 _NEW = "Ask the payee for a new one."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PaymentRequest:
     """A payment request taken apart; bytes are hexadecimal text, what is absent is None or empty.
 
@@ -112,6 +112,16 @@ class PaymentRequest:
         except OverflowError:
             return _LATEST
 
+    def __repr__(self) -> str:
+        from hercle_nb.payment_request_display import payment_request_text
+
+        return payment_request_text(self)
+
+    def _repr_html_(self) -> str:
+        from hercle_nb.payment_request_display import payment_request_card
+
+        return payment_request_card(self)
+
 
 def decode_payment_request(text: str) -> PaymentRequest:
     """Take a payment request apart, checksum and signature checked; no hub or network is needed.
@@ -124,8 +134,29 @@ def decode_payment_request(text: str) -> PaymentRequest:
             ``truncated_tag``, ``non_minimal``, ``missing_payment_hash``, ``description``,
             ``unrecoverable``, ``high_s`` or ``bad_signature``.
     """
+    return _decode(text, _payee)
+
+
+def read_unverified(text: str) -> PaymentRequest:
+    """As `decode_payment_request`, but without the look at the signature, which takes most of the time.
+
+    For lists of thousands: a slip of the copy shows all the same, by the checksum. ``payee`` is empty where
+    no field names it.
+    """
+    return _decode(text, lambda digest, signature, node_key: node_key or b"")
+
+
+def canonical(text: str) -> str:
+    """A payment request as `PaymentRequest.payment_request` has it, whether or not it can be read."""
+    try:
+        return _extract(text).lower()
+    except PaymentRequestError:
+        return text
+
+
+def _decode(text: str, payee: Callable[[bytes, bytes, bytes | None], bytes]) -> PaymentRequest:
     if not isinstance(text, str):
-        raise _refusal("not_text", f"it is a {type(text).__name__:.50}, not a str", "Pass its text.")
+        raise _refusal("not_text", f"it is of type {type(text).__name__:.50}, not str", "Pass its text.")
     request = _extract(text)
     prefix, groups = _bech32.split(request)
     currency, amount = _split_prefix(prefix)
@@ -152,7 +183,7 @@ def decode_payment_request(text: str) -> PaymentRequest:
         feature_bits=feature_bits,
         signature=signature[:64].hex(),
         recovery_flag=signature[64],
-        payee=_payee(_digest(prefix, signed), signature, fields.octets("n")).hex(),
+        payee=payee(_digest(prefix, signed), signature, fields.octets("n")).hex(),
         fallbacks=tuple(fields.fallbacks),
         route_hints=tuple(fields.route_hints),
         metadata=_hex(fields.octets("m")),

@@ -26,6 +26,11 @@ DEFAULT_EXPIRY_HOURS = 24  # the command page: what null means
 MAX_CLIENT_ID = 36  # the command page
 
 _BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_UNFIT = {  # categories of characters: what they are, and what to do
+    "Cc": ("a control character", "leave it out or write a space"),
+    "Cs": ("half a character", "type it again"),
+}
+_DIRECTION_MARK = ("a mark that turns the direction of text", "leave it out")
 _NAMESPACE = uuid.UUID("6f0e4c1e-6f58-5f0b-9f0c-0d6f7c1f5a11")  # ours; it keeps client_id() apart from others
 
 
@@ -117,14 +122,15 @@ class InvoiceRequest:
         memo = self.memo or ""
         if decoded.description_hash is not None:
             if decoded.description_hash != hashlib.sha256(memo.encode()).hexdigest():
-                found.append("the payment request holds the hash of another memo")
-        elif (decoded.description or "") != memo:
-            found.append(f"the payment request has the memo {decoded.description!r}, not {memo!r}")
+                found.append(f"the payment request holds the hash of another memo, not that of {memo!r}")
+        elif (theirs := decoded.description or "") != memo:
+            # what differs in the form of Unicode alone looks the same
+            shown = ascii if unicodedata.normalize("NFC", theirs) == memo else repr
+            found.append(f"the payment request has the memo {shown(theirs)}, not {shown(memo)}")
         hours = self.expiry_hours or DEFAULT_EXPIRY_HOURS
-        if decoded.expiry_effective != hours * 3600:
-            found.append(
-                f"the payment request is valid for {decoded.expiry_effective:,} s, not for {hours} h"
-            )
+        if (seconds := decoded.expiry_effective) != hours * 3600:
+            valid = f"{seconds:,} s" if seconds < 10**12 else "more than 30,000 years"
+            found.append(f"the payment request is valid for {valid}, not for {hours} h")
         return found
 
 
@@ -138,10 +144,12 @@ def check_client_id(given: Any) -> str:
         return str(uuid.uuid4())
     if not isinstance(given, str):
         raise InvalidRequest(f'client_id must be a text such as "order-17", not {type(given).__name__}.')
-    if not 1 <= len(given) <= MAX_CLIENT_ID or not given.isascii() or not given.isprintable() or " " in given:
+    unfit = next((character for character in given if not "!" <= character <= "~"), None)
+    if unfit is not None or not 1 <= len(given) <= MAX_CLIENT_ID:
+        this = f"has {len(given)} characters" if unfit is None else f"holds {unfit!r}, U+{ord(unfit):04X}"
         raise InvalidRequest(
-            f"client_id must be 1 to {MAX_CLIENT_ID} printable ASCII characters without spaces; this one has "
-            f'{len(given)} characters. hercle.client_id("order", 17) makes a valid one from anything.'
+            f"client_id must be 1 to {MAX_CLIENT_ID} printable ASCII characters without spaces; this one "
+            f'{this}. hercle.client_id("order", 17) makes a valid one from anything.'
         )
     return given
 
@@ -153,18 +161,20 @@ def _checked_memo(memo: Any) -> str | None:
         raise InvalidRequest(
             f'memo must be a text such as "Payment for services", or None, not {type(memo).__name__}.'
         )
+    for position, character in enumerate(memo):
+        bidirectional = ord(character) in _BIDI_CONTROLS
+        unfit = _DIRECTION_MARK if bidirectional else _UNFIT.get(unicodedata.category(character))
+        if unfit is not None:
+            what, instead = unfit
+            where = f"U+{ord(character):04X} at position {position} (the first is 0)"
+            raise InvalidRequest(f"memo holds {what}, {where}; {instead}.")
     text: str = unicodedata.normalize("NFC", memo)
-    for position, character in enumerate(text):
-        if unicodedata.category(character) in ("Cc", "Cs") or ord(character) in _BIDI_CONTROLS:
-            raise InvalidRequest(
-                f"memo holds the invisible character U+{ord(character):04X} at position {position}; "
-                "leave out tabs, line ends and direction marks."
-            )
     size = len(text.encode())
     if size > MAX_MEMO_BYTES:
+        excess = size - MAX_MEMO_BYTES
         raise InvalidRequest(
             f"memo has {size} bytes of UTF-8; at most {MAX_MEMO_BYTES} fit into a payment request, "
-            f"so shorten it by {size - MAX_MEMO_BYTES} bytes."
+            f"so shorten it by {excess} byte{'s' if excess > 1 else ''}."
         )
     return text
 
@@ -172,10 +182,8 @@ def _checked_memo(memo: Any) -> str | None:
 def _checked_expiry(hours: Any) -> int | None:
     if hours is None:
         return None
-    number = amounts.plain_number(hours)
-    if isinstance(number, float) and number.is_integer():
-        number = int(number)
-    if not isinstance(number, int) or not 1 <= number <= MAX_EXPIRY_HOURS:
+    number = amounts.whole(amounts.plain_number(hours, "expiry_hours=24"))
+    if number is None or not 1 <= number <= MAX_EXPIRY_HOURS:
         raise InvalidRequest(
             f"expiry_hours must be a whole number from 1 to {MAX_EXPIRY_HOURS}, or None for the hub's "
             f"default of {DEFAULT_EXPIRY_HOURS} h, not {amounts.shown(hours)}; write expiry_hours=24."

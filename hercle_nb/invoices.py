@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb import amounts
-from hercle_nb.bolt11 import PaymentRequest, decode_payment_request
+from hercle_nb import amounts, cross_check
+from hercle_nb.bolt11 import PaymentRequest, canonical, decode_payment_request
 from hercle_nb.commands import http_status
 from hercle_nb.errors import InvalidRequest, PaymentRequestError
 from hercle_nb.states import OPEN, state_of
@@ -104,14 +104,14 @@ class Invoice:
         if self.status != OPEN or self.alarm:
             raise InvalidRequest(f"No QR code: the invoice is {'; '.join((self.status, *self.warnings))}.")
         # two segments, since joined the lower-case scheme would force the larger byte mode on the whole
-        level = "l" if len(self.payment_request) > 400 else "m"
-        segments: Any = ("lightning:", self.payment_request.upper())  # taken, whatever segno's types say
+        text = canonical(self.payment_request)
+        level = "l" if len(text) > 400 else "m"
+        segments: Any = ("lightning:", text.upper())  # taken, whatever segno's types say
         try:
             return segno.make(segments, error=level, boost_error=False, micro=False)
         except segno.DataOverflowError as error:
             raise InvalidRequest(
-                f"No QR code holds the payment request's {len(self.payment_request):,} characters; "
-                "hand over its text."
+                f"No QR code holds the payment request's {len(text):,} characters; hand over its text."
             ) from error
 
     def as_reused(self) -> Invoice:
@@ -122,12 +122,12 @@ class Invoice:
         return replace(self, reused=True, warnings=(*self.warnings, late))
 
     def __repr__(self) -> str:
-        from hercle_nb.display import invoice_text
+        from hercle_nb.invoice_display import invoice_text
 
         return invoice_text(self)
 
     def _repr_html_(self) -> str:
-        from hercle_nb.display import invoice_card
+        from hercle_nb.invoice_display import invoice_card
 
         return invoice_card(self)
 
@@ -138,6 +138,9 @@ def read_answer(
     received_at: datetime,
     currency: str,
     note: str | None = None,
+    *,
+    sent_at: datetime | None = None,
+    clock_ahead: float = 0.0,
 ) -> Invoice:
     """The invoice in a successful answer to a creation, or in the hub's list.
 
@@ -147,6 +150,8 @@ def read_answer(
         received_at: When the answer came.
         currency: The network expected, as in a payment request's prefix; empty for any but Bitcoin itself.
         note: Why it is believed to be this creation's, where its ClientId does not say so.
+        sent_at: When it was asked for; None if that is not known.
+        clock_ahead: Seconds that the hub's clock is ahead of ours.
     """
     text = str(data["encodedPaymentRequest"])
     hub_expiry = parse_time(data.get("expiresAt"))
@@ -157,14 +162,10 @@ def read_answer(
     except PaymentRequestError as error:
         alarms.append(f"the payment request cannot be read ({error.code})")
     else:
-        alarms += request.differences(decoded)
-        if (decoded.currency == "bc") != (currency == "bc"):
-            alarms.append(
-                f"the payment request is for the network {decoded.currency!r}, which is not expected here"
-            )
-        alarms += decoded.problems
+        alarms += cross_check.alarms(request, decoded, currency)
     if note is None and http_status(data) is None:
         note = "the hub's answer carried no httpStatusCode"
+    clocks = cross_check.clock_notes(decoded, hub_expiry, sent_at, received_at, clock_ahead)
     return Invoice(
         client_id=request.client_id,
         id=str(data.get("id") or ""),
@@ -177,7 +178,7 @@ def read_answer(
         decoded=decoded,
         http_status=http_status(data),
         message=str(data["message"]) if data.get("message") is not None else None,
-        warnings=(*alarms, *filter(None, [note])),
+        warnings=(*alarms, *filter(None, [note]), *clocks),
         alarm=bool(alarms),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,3 +47,10 @@ def answer(request: InvoiceRequest | None = None, **changes: Any) -> Invoice:
     }
     data = {key: value for key, value in data.items() if value is not None}
     return read_answer(request or ask(), data, NOW, "")
+
+
+def foreign(memo: str, **changes: Any) -> Invoice:
+    """Return an invoice made elsewhere, open and with any memo, with some attributes changed."""
+    made = answer(encodedPaymentRequest=pay_to(description=memo))
+    unasked: dict[str, Any] = {"client_id": None, "expiry_hours": None, "warnings": (), "alarm": False}
+    return replace(made, **(unasked | {"memo": memo} | changes))

@@ -67,7 +67,7 @@ def test_amounts_that_a_cell_may_hold(value: Any, msat: int) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (True, "True is not a number; write a number such as 24 or Decimal('0.001')"),
+        (True, "True is not a number; write a number such as Decimal('0.001')"),
         (np.True_, "True is not a number"),
         (float("nan"), "nan is not an amount; write a number such as Decimal('0.001')"),
         (float("inf"), "inf is not an amount"),
@@ -75,13 +75,13 @@ def test_amounts_that_a_cell_may_hold(value: Any, msat: int) -> None:
         (Decimal("sNaN"), "sNaN is not an amount"),
         (Decimal("-Infinity"), "-Infinity is not an amount"),
         (np.float64("nan"), "nan is not an amount"),
-        (0, "must be more than 0 BTC, not 0"),
+        (0, 'must be more than 0 BTC, not 0; write Decimal("0.00000001"), which is 1 sat, or more'),
         (0.0, "must be more than 0 BTC"),
         (-0.0, "must be more than 0 BTC, not -0.0"),
         ("0.000", "must be more than 0 BTC"),
         (-1, "must be more than 0 BTC, not -1"),
         (Decimal("-0.001"), "must be more than 0 BTC"),
-        ("-1", 'is not a plain decimal number; write digits with at most one point, such as "0.001"'),
+        ("-1", "is not a plain decimal number; write the digits 0 to 9 with at most one point between"),
         ("+1", "not a plain decimal"),
         ("1_0", "not a plain decimal"),
         (" 1 ", "not a plain decimal"),
@@ -97,7 +97,7 @@ def test_amounts_that_a_cell_may_hold(value: Any, msat: int) -> None:
         ("٠.١", "not a plain decimal"),
         ("１", "not a plain decimal"),
         ("0x1", "not a plain decimal"),
-        pytest.param("9" * 10_000, "not a plain decimal", id="long"),
+        pytest.param("9" * 10_000, "more than the 21,000,000 BTC", id="long"),
         (None, "must be a number, not NoneType; write Decimal('0.001') or 0.001"),
         (b"1", "not bytes"),
         (1j, "not complex"),
@@ -107,9 +107,9 @@ def test_amounts_that_a_cell_may_hold(value: Any, msat: int) -> None:
         (pd.Series([0.001, 0.002]), "not Series"),
         (pd.NA, "not NAType"),
         (np.datetime64("2026-11-22"), "not datetime64"),
-        (21_000_001, "21000001 BTC is more than the 21,000,000 BTC that will ever exist"),
-        (100_000_000, "if you meant satoshis, write amount_sat="),
-        (Decimal("21000000.00000000001"), "more than the 21,000,000 BTC"),
+        (21_000_001, "21000001 BTC is more than the 21,000,000 BTC that will ever exist; if you meant sat"),
+        (100_000_000, "if you meant satoshis, write amount_sat=100000000."),
+        (Decimal("21000000.00000000001"), "will ever exist; write 21_000_000 or less"),
         (1e300, "1e+300 BTC is more than"),
         pytest.param(10**5000, "a number of 16,610 bits BTC is more than", id="huge"),
         (Decimal("1E+999999"), "more than the 21,000,000 BTC"),
@@ -123,27 +123,27 @@ def test_amounts_that_are_refused(value: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "instead"),
+    ("value", "sat", "msat"),
     [
-        (0.1 + 0.2, 'write Decimal("0.3")'),
-        (1.1 * 3, 'write Decimal("3.3")'),
-        (100 / 64_123.77, 'write Decimal("0.00155948")'),
-        (Decimal("0.0010000000049"), 'write Decimal("0.001")'),
-        ("0.123456789012", 'write Decimal("0.12345679")'),
-        (np.float32(0.001), 'write Decimal("0.001")'),
-        (1e-12, "write at least 1 sat"),
-        (5e-324, "write at least 1 sat"),
-        (Decimal("1E-999999"), "write at least 1 sat"),
+        (0.1 + 0.2, "0.3", "0.3"),
+        (1.1 * 3, "3.3", "3.3"),
+        (100 / 64_123.77, "0.00155948", "0.0015594841"),
+        (Decimal("0.0010000000049"), "0.001", "0.001"),
+        ("0.123456789012", "0.12345679", "0.12345678901"),
+        pytest.param(f"0.{'3' * 9_999}", "0.33333333", "0.33333333333", id="long"),
+        (1e-12, "0.00000001", "0.00000000001"),
+        (5e-324, "0.00000001", "0.00000000001"),
+        (Decimal("1E-999999"), "0.00000001", "0.00000000001"),
     ],
 )
 @pytest.mark.parametrize("allow_msat", [False, True])
-def test_inexact_amounts_are_refused(value: Any, instead: str, *, allow_msat: bool) -> None:
-    """What is finer than a millisatoshi is refused, switch or not, with the Decimal to write."""
-    with pytest.raises(InvalidRequest, match=re.escape(instead)) as caught:
+def test_inexact_amounts_are_refused(value: Any, sat: str, msat: str, *, allow_msat: bool) -> None:
+    """What is finer than a millisatoshi is refused, switch or not, with the nearest Decimal that is taken."""
+    instead = msat if allow_msat else sat
+    with pytest.raises(InvalidRequest, match=re.escape(f'write Decimal("{instead}"), or')) as caught:
         btc_to_msat(value, allow_msat=allow_msat)
     assert "amount_sat=hercle.to_sat(…)" in str(caught.value)
-    if written := re.search(r'Decimal\("([0-9.]+)"\)', str(caught.value)):
-        assert btc_to_msat(Decimal(written[1])) > 0
+    assert btc_to_msat(Decimal(instead), allow_msat=allow_msat) > 0
 
 
 @pytest.mark.parametrize(
@@ -239,17 +239,21 @@ def test_satoshis(sat: Any, msat: int) -> None:
             0.001,
             "a whole number of satoshis, not 0.001; write amount_sat=100_000, or amount_sat=hercle.to_sat(",
         ),
-        (Decimal(5), "whole number of satoshis, not 5"),
-        ("100", "whole number of satoshis, not '100'"),
+        (Decimal(5), "must be an int, not the Decimal 5; write amount_sat=5."),
+        ("100", "must be an int, not the str '100'; write amount_sat=100."),
+        (Decimal("0.5"), "whole number of satoshis, not 0.5"),
+        (Decimal("1E+999999"), "whole number of satoshis, not 1E+999999"),
+        ("1e3", "whole number of satoshis, not '1e3'"),
+        (1e300, "1e+300 sat is more than"),
         (float("nan"), "whole number of satoshis, not nan"),
         (float("inf"), "whole number of satoshis, not inf"),
         (None, "whole number of satoshis, not None"),
         (True, "True is not a number"),
         (np.False_, "False is not a number"),
         (np.array([1, 2]), "whole number of satoshis"),
-        (0, "at least 1 sat, not 0"),
+        (0, "at least 1 sat, not 0; write amount_sat=1 or more"),
         (-5, "at least 1 sat, not -5"),
-        (MAX_SAT + 1, "more than the 21,000,000 BTC that will ever exist; check the unit"),
+        (MAX_SAT + 1, "ever exist; write amount_sat=2_100_000_000_000_000 or less (millisat"),
         pytest.param(10**5000, "a number of 16,610 bits sat is more than", id="huge"),
     ],
 )
@@ -294,8 +298,9 @@ def test_to_sat_rounds_the_exact_number(btc: Decimal | float) -> None:
 @pytest.mark.parametrize(
     ("value", "rounding", "words"),
     [
+        (1, [], "rounding must be one of half_up"),
         (1, "nearest", "rounding must be one of half_up, half_even, half_down, down, up, floor, ceiling"),
-        (-1, "half_up", "between 0 and 21,000,000 BTC, not -1"),
+        (-1, "half_up", "between 0 and 21,000,000 BTC, not -1; write a number such as Decimal('0.001')"),
         (21_000_001, "half_up", "between 0 and 21,000,000 BTC"),
         (float("nan"), "half_up", "nan is not an amount"),
         (True, "half_up", "True is not a number"),

@@ -95,7 +95,7 @@ def test_an_unreadable_payment_request(text: Any) -> None:
     assert (invoice.created_at, invoice.expires_at.year, invoice.status) == (NOW, 2099, "open")
     assert answer(encodedPaymentRequest=text, expiresAt="soon").expires_at == NOW
     assert "<script" not in invoice._repr_html_()
-    assert "<img" not in invoice._repr_html_()
+    assert "data:image" not in invoice._repr_html_()
 
 
 def test_an_answer_without_a_status() -> None:
@@ -123,7 +123,7 @@ def test_an_answer_without_a_status() -> None:
 def test_times_of_the_hub(text: Any, time: datetime | None) -> None:
     """ISO 8601 times are read as UTC; anything else, .NET's earliest moment in a zone included, is None."""
     assert parse_time(text) == time
-    assert answer(expiresAt=text).warnings == ()
+    assert len(answer(expiresAt=text).warnings) == (time is not None)  # it is years from the invoice's own
 
 
 # -- how it stands -----------------------------------------------------------------------------------------

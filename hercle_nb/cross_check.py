@@ -1,0 +1,98 @@
+"""What came back, compared with what was asked for: alarms, and notes about the clocks. No I/O.
+
+An alarm says that the payment request is another one than was asked for, so that nobody should pay it. A note
+leaves the invoice as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hercle_nb.reconcile import TOLERANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from hercle_nb.bolt11 import PaymentRequest
+    from hercle_nb.invoice_request import InvoiceRequest
+
+BITCOIN = "bc"  # the prefix of Bitcoin itself, where money is real
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def alarms(request: InvoiceRequest, decoded: PaymentRequest, currency: str) -> list[str]:
+    """Why nobody should pay this payment request, a sentence each.
+
+    Args:
+        request: What was asked.
+        decoded: The payment request that came.
+        currency: The network expected, as in a payment request's prefix; empty for any but Bitcoin itself.
+    """
+    return [*request.differences(decoded), *wrong_network(decoded, currency), *decoded.problems]
+
+
+def wrong_network(decoded: PaymentRequest, currency: str) -> Iterator[str]:
+    """Why the payment request's network is not the one expected, if it is not."""
+    if (decoded.currency == BITCOIN) != (currency == BITCOIN):
+        why = "production's is 'bc'" if currency == BITCOIN else "paying there costs real money"
+        network = f"the network {decoded.currency!r}, which is not expected here"
+        yield f"the payment request is for {network}: {why}"
+
+
+def clock_notes(
+    decoded: PaymentRequest | None,
+    hub_expiry: datetime | None,
+    sent_at: datetime | None,
+    received_at: datetime,
+    clock_ahead: float,
+) -> Iterator[str]:
+    """What does not fit about the times, a sentence each; a minute is tolerated.
+
+    Args:
+        decoded: The payment request that came; None if it cannot be read.
+        hub_expiry: When it expires, as the hub says; None if it does not.
+        sent_at: When it was asked for, by this computer's clock; None if that is not known.
+        received_at: When the answer came, by this computer's clock.
+        clock_ahead: Seconds that the hub's clock is ahead of this computer's.
+    """
+    if abs(clock_ahead) > TOLERANCE:
+        yield (
+            f"this computer's clock is {_span(clock_ahead)} {'behind' if clock_ahead > 0 else 'ahead of'} "
+            "the hub's; check it, since it tells here when an invoice has expired"
+        )
+    if decoded is None:
+        return
+    if sent_at is not None:
+        early = sent_at.timestamp() + clock_ahead - decoded.timestamp
+        late = decoded.timestamp - received_at.timestamp() - clock_ahead
+        if max(early, late) > TOLERANCE:
+            when = f"{_span(early)} before it was asked for"
+            if late > early:
+                when = f"{_span(late)} after it came"
+            yield f"the payment request is dated {_time(decoded.created_at)}, {when} (by the hub's clock)"
+    if hub_expiry is None:
+        return
+    late = (decoded.expires_at - hub_expiry).total_seconds()
+    if abs(late) > TOLERANCE:
+        yield (
+            f"the payment request expires at {_time(decoded.expires_at)}, {_span(late)} "
+            f"{'later' if late > 0 else 'earlier'} than the hub says ({_time(hub_expiry)}); "
+            "wallets go by the payment request"
+        )
+
+
+def _span(seconds: float) -> str:
+    """A length of time in words, whatever its sign: its two largest units, such as ``1 hour 5 minutes``."""
+    rest = round(abs(seconds))
+    words = []
+    for unit, size in _UNITS:
+        number, rest = divmod(rest, size)
+        if number:
+            words.append(f"{number:,} {unit}{'s' if number > 1 else ''}")
+    return " ".join(words[:2])
+
+
+def _time(time: datetime) -> str:
+    return f"{time.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
