@@ -15,10 +15,10 @@ BROKEN := $(shell test -x $(PY) && ! test -e .venv/.installing || echo again)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo lab test check fix bench soak clean again
+.PHONY: help demo lab test check fix bench soak pictures clean again
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(LAB) ## run the quickstart on the embedded simulator and show what it made
 	@$(PY) scripts/demo.py
@@ -44,6 +44,9 @@ bench: $(DEV) ## run every benchmark
 
 soak: $(DEV) ## harm the reference hub at random for ten minutes; SOAK_ARGS="--minutes 2 --seed 7"
 	$(TEST_ENV) $(PY) benchmarks/soak.py $(SOAK_ARGS)
+
+pictures: $(DEV) ## make the pictures of invoices in docs/pictures; needs Chromium
+	$(TEST_ENV) $(PY) -m scripts.pictures
 
 clean: ## remove what these targets made, .venv included
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,120 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.jupyterlab import NEEDS_CHROMIUM, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Page
 
-CHROMIUM = shutil.which("chromium")
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01-quickstart.ipynb"
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not here: apt-get install chromium"),
-    # Playwright's own event loop and pipes are not ours to close in order
-    pytest.mark.filterwarnings(
-        "default::ResourceWarning", "default::pytest.PytestUnraisableExceptionWarning"
-    ),
-]
-
-
-@contextmanager
-def jupyter_lab(folder: Path) -> Iterator[str]:
-    """A JupyterLab server with a home of its own, on a free port of this machine; gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = folder / "home"
-    settings = home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension"
-    settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    root = folder / "notebooks"
-    root.mkdir()
-    shutil.copy(NOTEBOOK, root)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("HERCLE_", "JUPYTER_"))
-    }
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            "--no-browser",
-            "--ip=127.0.0.1",
-            f"--port={port}",
-            "--allow-root",
-        ),
-        *("--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password="),
-        *("--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={root}"),
-        "--LabApp.expose_app_in_browser=True",
-    ]
-    with subprocess.Popen(
-        command,
-        env={**environment, "HOME": str(home), "JUPYTER_RUNTIME_DIR": str(folder / "runtime")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as server:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_for(address, server)
-            yield address
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        assert server.poll() is None, "JupyterLab ended"
-        try:
-            urllib.request.urlopen(f"{address}/api/status", timeout=2).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            assert time.monotonic() < deadline, "JupyterLab did not start"
-            time.sleep(0.1)
-        else:
-            return
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
     """The quickstart in JupyterLab, all of its cells run."""
-    from playwright.sync_api import sync_playwright
-
-    with jupyter_lab(tmp_path) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path / "browser",
-            executable_path=CHROMIUM,
-            args=FLAGS,
-            viewport={"width": 1280, "height": 1000},
-        )
-        page = browser.pages[0]
-        page.goto(f"{address}/lab/tree/{NOTEBOOK.name}")
-        page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-        page.wait_for_function("window.jupyterapp.serviceManager.sessions.isReady")
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    with run_all(tmp_path, NOTEBOOK) as page:
         page.get_by_role("button", name="Create invoice").wait_for(timeout=60_000)
         yield page
-        browser.close()
 
 
 def test_quickstart_in_jupyterlab(page: Page) -> None:
@@ -123,6 +32,8 @@ def test_quickstart_in_jupyterlab(page: Page) -> None:
     from playwright.sync_api import expect
 
     expect(page.get_by_role("img", name=re.compile("QR code to pay 0.00100000 BTC"))).to_be_visible()
+    link = page.get_by_role("link", name="Open in a wallet").first
+    expect(link).to_have_attribute("href", re.compile("^lightning:lnbcrt1m1[a-z0-9]+$"))
     expect(page.get_by_label("Amount")).to_have_value("0.0005")
     page.get_by_label("Amount").fill("0,0005")
     page.get_by_role("button", name="Create invoice").click()

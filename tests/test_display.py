@@ -1,140 +1,155 @@
-"""How invoices show themselves: as text and as HTML, whatever the hub or the memo holds."""
+"""The pieces of cards, and how hubs show themselves."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from html.parser import HTMLParser
+import unicodedata
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.answers import NOW, PREIMAGE, answer, ask, pay_to
+from hercle_nb import display
+from tests.cards import MEMOS, Page
 
-HOSTILE = """<script>alert(1)</script>"'&<img src=x onerror=alert(2)>"""
-TAGS = {"div", "span", "table", "tr", "th", "td", "code", "bdi", "em", "img"}
-ATTRIBUTES = {"style", "role", "scope", "alt", "src"}
-
-
-class Page(HTMLParser):
-    """What a browser makes of a card: its text, and nothing in it that a card has no use for."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.text = ""
-        self.images: list[dict[str, str | None]] = []
-        self.open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag; only plain ones may come."""
-        assert tag in TAGS
-        assert {name for name, _ in attrs} <= ATTRIBUTES
-        if tag == "img":
-            self.images.append(dict(attrs))
-        else:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close the tag that is open."""
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Collect text."""
-        self.text += data
+HOSTILE = """<script>alert(1)</script>"'&\u202e\n"""
+MARKED = """<script>alert(1)</script>"'&⟨U+202E⟩⟨U+000A⟩"""
 
 
-def test_text_in_three_lines() -> None:
-    """The text shows ClientId, status, the amount in both units, memo, expiry and payment request."""
-    invoice = answer()
-    first, second, third = repr(invoice).splitlines()
-    assert first == (
-        "Invoice my-invoice-123 (open): 0.00100000 BTC = 100\u202f000 sat, 'Payment for services'"
+def a_hub(**changes: Any) -> Any:
+    """Return what a hub shows of itself, with some of it changed."""
+    stats = {"events": 1_000, "events_dropped": 0, "callback_drops": 0, "last_error": None}
+    hub = {"environment": "sandbox", "state": "connected", "url": "https://hub.example/v1"}
+    book = SimpleNamespace(
+        creations={"a": SimpleNamespace(invoice=1), "b": SimpleNamespace(invoice=None)}, unresolved=list
     )
-    assert second == f"  expires {invoice.expires_at:%Y-%m-%d %H:%M:%S} UTC, hub id inv_1"
-    assert third == f"  {invoice.payment_request}"
+    return SimpleNamespace(
+        **{**hub, "stats": stats | changes.pop("stats", {}), "_core": SimpleNamespace(book=book), **changes}
+    )
 
 
-def test_text_tells_no_memo_from_an_empty_one() -> None:
-    """No memo and an empty memo look different, as text and as HTML."""
-    request = pay_to(description="")
-    assert "sat, no memo\n" in repr(answer(ask(memo=None), encodedPaymentRequest=request))
-    assert "sat, ''\n" in repr(answer(ask(memo=""), encodedPaymentRequest=request))
-    assert "<em>none</em>" in answer(ask(memo=None), encodedPaymentRequest=request)._repr_html_()
-    assert "<em>none</em>" not in answer(ask(memo="none"), encodedPaymentRequest=request)._repr_html_()
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Payment for services, für zwei 100\u202f000", "Payment for services, für zwei 100\u202f000"),
+        ("a\tb\r\n\x00\x1b\x7f\x85", "a⟨U+0009⟩b⟨U+000D⟩⟨U+000A⟩⟨U+0000⟩⟨U+001B⟩⟨U+007F⟩⟨U+0085⟩"),
+        ("\u202a\u202e\u2066\u2069\u200e\u061c", "⟨U+202A⟩⟨U+202E⟩⟨U+2066⟩⟨U+2069⟩⟨U+200E⟩⟨U+061C⟩"),
+        ("👩\u200d👩🏽\u200d👧 ❤\ufe0f\u200d🔥", "👩\u200d👩🏽\u200d👧 ❤\ufe0f\u200d🔥"),
+        ("a\u200d👧 👩\u200d", "a⟨U+200D⟩👧 👩⟨U+200D⟩"),
+        ("\u200b\u200d\u2060\ufeff\u00ad", "⟨U+200B⟩⟨U+200D⟩⟨U+2060⟩⟨U+FEFF⟩⟨U+00AD⟩"),
+        ("\u2028\u2029", "⟨U+2028⟩⟨U+2029⟩"),
+        ("\u3164\u115f\uffa0\u2800\u034f", "⟨U+3164⟩⟨U+115F⟩⟨U+FFA0⟩⟨U+2800⟩⟨U+034F⟩"),
+        ("\U000e0041\U000e0100\ufe00", "⟨U+E0041⟩⟨U+E0100⟩⟨U+FE00⟩"),
+        ("\ud800", "⟨U+D800⟩"),
+        ("❤\ufe0f ☎\ufe0e 日本　語 שלום", "❤\ufe0f ☎\ufe0e 日本　語 שלום"),
+        ("e\u0301\u0302\u0303\u0304\u0305\u0306x\u0301", "e\u0301\u0302\u0303\u0304⟨U+0305⟩⟨U+0306⟩x\u0301"),
+    ],
+)
+def test_what_cannot_be_seen_is_marked(text: str, shown: str) -> None:
+    """Controls, direction marks, blanks and floods of accents become marks; all that has a shape stays."""
+    assert display.visible(text) == shown
 
 
-@pytest.mark.parametrize("field", ["id", "encodedPaymentRequest"])
-@pytest.mark.parametrize("end", ["\n", "\r", "\u2028", "\x1b[2K", "\u202e"])
-def test_text_keeps_its_lines(field: str, end: str) -> None:
-    """Line ends, escapes and direction marks in the hub's words make no line of their own."""
-    invoice = answer(**{field: f"inv{end}  WARNING: send money"})
-    assert len(repr(invoice).splitlines()) == 3 + len(invoice.warnings)
-    assert end == "\n" or end not in repr(invoice)
+@given(st.text())
+def test_visible_text_is_one_line(text: str) -> None:
+    """No line end, control or direction mark is left of any text, and it can be encoded."""
+    shown = display.visible(text)
+    assert len(shown.splitlines()) <= 1
+    assert not {unicodedata.category(letter) for letter in shown} & {"Cc", "Cf", "Cs"}
+    shown.encode()
 
 
-def test_known_already_is_said() -> None:
-    """An invoice that was not sent again says so, as text and as HTML."""
-    reused = answer().as_reused()
-    assert "(open, known already and not sent again)" in repr(reused)
-    assert "known already, not sent again" in Page(reused._repr_html_()).text
+def test_long_texts_are_cut() -> None:
+    """Of a text that is too long the beginning is shown, and how long it is."""
+    assert display.visible("x" * 1_000) == "x" * 1_000
+    assert display.visible("x" * 12_345) == "x" * 1_000 + "… (12,345 characters)"
 
 
-def test_card() -> None:
-    """The card shows all that matters, with a QR code whose alternative text names amount and expiry only."""
-    invoice = answer()
-    html = invoice._repr_html_()
-    page = Page(html)
-    expires = f"{invoice.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-    for text in ("0.00100000 BTC", "100\u202f000 sat", "◷ open", "Payment for services", f"{expires} (24 h)"):
+@pytest.mark.parametrize("text", [*MEMOS, HOSTILE])
+@pytest.mark.parametrize("piece", [display.outside, display.code, lambda text: display.warnings([text])])
+def test_text_from_outside_stays_text(piece: Any, text: str) -> None:
+    """Each piece that takes a text from outside shows it as it is, in one element."""
+    page = Page(piece(text))
+    assert page.text.removeprefix("⚠ ") == display.visible(text)
+    assert len(page.tags) == 1
+
+
+def test_text_from_outside_is_isolated() -> None:
+    """A memo, key or id takes its direction from itself and lends it to nobody."""
+    assert 'dir="auto"' in display.outside("שלום")
+    assert 'dir="auto"' in display.code("שלום")
+
+
+@pytest.mark.parametrize(
+    ("amount_msat", "text", "heading"),
+    [
+        (100_000_000, "0.00100000 BTC = 100\u202f000 sat", "0.00100000 BTC 100\u202f000 sat"),
+        (1, "0.00000000001 BTC = 0.001 sat", "0.00000000001 BTC 0.001 sat"),
+        (None, "any amount", "Any amount the payer chooses it"),
+    ],
+)
+def test_amounts(amount_msat: int | None, text: str, heading: str) -> None:
+    """An amount is shown in both units, and none as any."""
+    assert display.amount_text(amount_msat) == text
+    assert Page(display.amount_heading(amount_msat)).text == heading
+
+
+def test_times_and_networks() -> None:
+    """Times are absolute and say UTC; a network has its name beside its code."""
+    assert display.time_text(datetime(2026, 11, 24, 12, tzinfo=UTC)) == "2026-11-24 12:00:00 UTC"
+    assert [display.network_text(code) for code in ("bc", "tb", "tbs", "bcrt")] == [
+        *("mainnet (bc)", "testnet (tb)", "signet (tbs)", "regtest (bcrt)")
+    ]
+
+
+def test_few() -> None:
+    """Up to the limit all are shown, beyond it the number of the others."""
+    assert display.few("abc", 3) == ["a", "b", "c"]
+    assert display.few("x" * 1_003, 2) == ["x", "x", "and 1,001 others"]
+
+
+def test_hub() -> None:
+    """A hub shows environment, state, URL and counts, as text and as HTML."""
+    assert display.hub_text(a_hub()).splitlines() == [
+        "Hercle hub, sandbox: connected, https://hub.example/v1",
+        "  1,000 events, 1 invoice created, no journal",
+    ]
+    page = Page(display.hub_card(a_hub()))
+    for text in (
+        "Hercle hub sandbox",
+        "● connected",
+        "URL https://hub.example/v1",
+        "1,000 events, 1 invoice",
+    ):
         assert text in page.text
-    for text in (invoice.client_id, "inv_1", invoice.payment_hash, invoice.payment_request):
-        assert str(text) in page.text
-    (image,) = page.images
-    assert str(image["src"]).startswith("data:image/png;base64,")
-    assert image["role"] == "img"
-    assert image["alt"] == f"QR code to pay 0.00100000 BTC, valid until {expires}"
-    assert "user-select:all" in html
-    assert "http" not in html
-    assert "(24 h, the hub's default)" in Page(answer(ask(expiry_hours=None))._repr_html_()).text
 
 
-def test_card_without_a_code() -> None:
-    """A paid, an expired and a doubtful invoice show no QR code, and say why in words beside the icon."""
-    paid = replace(answer(), preimage=PREIMAGE.hex())
-    late = answer(encodedPaymentRequest=pay_to(timestamp=int(NOW.timestamp()) - 90_000))
-    doubtful = answer(encodedPaymentRequest=pay_to(amount_msat=1_000))
-    for invoice, words in ((paid, "✓ paid"), (late, "⌛ expired"), (doubtful, "⚠ the payment request asks")):
-        page = Page(invoice._repr_html_())
-        assert words in page.text
-        assert page.images == []
-    assert PREIMAGE.hex() in Page(paid._repr_html_()).text
-    assert repr(doubtful).splitlines()[3].startswith("  WARNING: the payment request asks for 0.00000001 BTC")
+def test_hub_says_what_is_unresolved() -> None:
+    """Commands of unknown outcome are counted, with the place to look."""
+    hub = a_hub()
+    hub._core.book.unresolved = lambda: [1, 2]
+    assert "1 invoice created, 2 of unknown outcome (see hub.unresolved)" in display.hub_text(hub)
 
 
-@given(st.text(max_size=60), st.text(max_size=60))
-@example(HOSTILE, HOSTILE)
-@example("</div>", "</code></div>")
-@settings(max_examples=50, deadline=None)
-def test_nothing_from_outside_becomes_html(hub_id: str, memo: str) -> None:
-    """Whatever the hub's id and the payment request's memo hold, they stay text in the card."""
-    memo = memo.encode(errors="replace").decode()
-    invoice = answer(id=hub_id, encodedPaymentRequest=pay_to(description=memo))
-    page = Page(invoice._repr_html_())
-    if hub_id.isprintable():
-        assert hub_id in page.text
+def test_hub_says_what_is_missing() -> None:
+    """Rows that were evicted, and those that callbacks never saw, are counted."""
+    text = display.hub_text(a_hub(stats={"events_dropped": 2_000, "callback_drops": 3}))
+    assert "2,000 older rows evicted, 3 evicted before slow callbacks saw them" in text
 
 
-def test_hostile_memo_is_escaped() -> None:
-    """A memo full of HTML is shown as it was typed, with its QR code, and runs nothing."""
-    invoice = answer(ask(memo=HOSTILE), encodedPaymentRequest=pay_to(description=HOSTILE))
-    html = invoice._repr_html_()
-    assert invoice.warnings == ()
-    assert not re.search(r"<script|<img src=x", html, re.IGNORECASE)
-    assert HOSTILE in Page(html).text
-    assert len(Page(html).images) == 1
-    wrong = answer(encodedPaymentRequest=pay_to(description=HOSTILE))
-    assert HOSTILE.replace("'", r"\'") in Page(wrong._repr_html_()).text
+def test_simulator_says_so() -> None:
+    """The simulator says that nobody can pay its invoices; other hubs do not."""
+    simulator = a_hub(environment="simulator")
+    assert "nobody can pay them" in display.hub_text(simulator)
+    assert "nobody can pay them" in Page(display.hub_card(simulator)).text
+    assert "nobody" not in display.hub_text(a_hub()) + display.hub_card(a_hub())
+
+
+def test_last_error_of_a_hub() -> None:
+    """The last error, which may hold the hub's words, stays one line of text."""
+    hub = a_hub(stats={"last_error": HOSTILE})
+    assert display.hub_text(hub).splitlines()[-1] == f"  {MARKED}"
+    assert f"⚠ {MARKED}" in Page(display.hub_card(hub)).text
+    assert "⚠" not in display.hub_card(a_hub())
