@@ -58,16 +58,14 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, unharmed: str = "The log in memory is unharmed.") -> Iterator[None]:
     """Raise an OSError of the block again, as one of the same class and number that says what to do."""
     try:
         yield
     except OSError as error:
         number = error.errno or errno.EIO
         advice = _ADVICE.get(number, f"{error.strerror or error}; try again, or write elsewhere")
-        raise OSError(
-            number, f"{path} could not be written: {advice}. The log in memory is unharmed."
-        ) from error
+        raise OSError(number, f"{path} could not be written: {advice}. {unharmed}") from error
 
 
 def make_folder(folder: Path, *, parents: bool = True) -> None:
