@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hercle_nb.aio import AsyncHub, connect_async
     from hercle_nb.amounts import to_sat
     from hercle_nb.bolt11 import PaymentRequest, decode_payment_request
+    from hercle_nb.book import Resolution
     from hercle_nb.errors import (
         AuthenticationError,
         CommandRejected,
@@ -43,6 +44,7 @@ _MODULES = {
     "_run": "run",
     "aio": "AsyncHub connect_async",
     "amounts": "to_sat",
+    "book": "Resolution",
     "bolt11": "PaymentRequest decode_payment_request",
     "errors": "AuthenticationError CommandRejected ConfigurationError ConnectionFailed HercleError "
     "HubTimeout InvalidRequest NotPaid OutcomeUnknown PaymentRequestError WrongThread",
@@ -73,6 +75,7 @@ __all__ = [
     "OutcomeUnknown",
     "PaymentRequest",
     "PaymentRequestError",
+    "Resolution",
     "Subscription",
     "WrongThread",
     "__version__",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 from hercle_nb import commands
 from hercle_nb._signalr.protocol import MAX_SENT_BYTES, invocation_text
 from hercle_nb._signalr.supervisor import Supervisor
+from hercle_nb.book import Book
 from hercle_nb.callbacks import Callbacks
 from hercle_nb.calls import AtLoss, Call, Calls
-from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest
+from hercle_nb.cross_check import BITCOIN
+from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest, OutcomeUnknown
 from hercle_nb.events import COMMAND, Content, read_message, to_text
-from hercle_nb.invoice_request import check_client_id
 from hercle_nb.invoices import read_answer
+from hercle_nb.lists import Lists
+from hercle_nb.payments import Payments
 from hercle_nb.readers import Growth, Reader, first_match
-from hercle_nb.reconcile import settled_by_list
 from hercle_nb.recorder import close_all
 from hercle_nb.subscriptions import Feeds
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hercle_nb")
 
-_LIST_TIMEOUT = 60.0  # seconds; a list of thousands of invoices is megabytes
-_LOOK_AGAIN = (1.0, 4.0, 15.0)  # seconds; a hub that was frozen first works off what it had received
 _ROUND_TRIPS = 1_000  # the last so many are remembered
 
 
@@ -72,7 +71,8 @@ class Core:
         self.url = url
         self.log = log
         self.simulator = simulator
-        self.creations: dict[str, Call] = {}
+        self.currency = BITCOIN if environment == "production" else ""
+        self.book = Book(self.currency)
         self.journal_noted = False
         self.events = 0
         self.stream_drops = 0
@@ -80,12 +80,11 @@ class Core:
         self.supervisor = Supervisor(url, key, self, timings)
         self.callbacks = Callbacks(log)
         self.feeds = Feeds(self)
+        self.lists = Lists(self)
+        self.payments = Payments(self)
         self._calls = Calls()
         self._growth = Growth()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._list_too_large = False
-        self._refreshing = False
-        self._lost_at = 0.0  # when the last connection was
 
     # -- what the connection tells, in the order it happens; nothing here may raise ---------------------
 
@@ -146,22 +145,19 @@ class Core:
             if call.repeatable and call.sent_at is not None and call.waiting:
                 self.start(self._send(call))
         self.feeds.again()
-        if not (self._list_too_large or self._refreshing):  # one under way is asked again, above
-            self._refreshing = True
-            self.start(self._refresh())
+        self.lists.refresh_soon()
 
     def lost(self, ending: Ending) -> None:
         """Record that the connection is gone; `Call.at_loss` decides what becomes of each call under way."""
         self.log.record_loss(self.supervisor.connections, ending.reason)
-        self._lost_at = time.time()
+        lost_at = self.lists.lost()
         for call in self._calls.unfinished():
             decision = call.at_loss(too_large=ending.too_large)
             if decision is not AtLoss.SEND_LATER:
-                call.lost_at = call.lost_at or self._lost_at
+                call.lost_at = call.lost_at or lost_at
             if decision is AtLoss.FAIL:
-                self._list_too_large = self._list_too_large or (
-                    ending.too_large and call.method == commands.LIST
-                )
+                if ending.too_large:
+                    self.lists.too_large(call)
                 call.fail(call.lost(f"the connection was lost ({ending.reason})"))
 
     def ended(self, error: HercleError, reason: str) -> None:
@@ -172,6 +168,7 @@ class Core:
             sent_change = call.sent_at is not None and not call.repeatable
             call.fail(call.lost(f"the connection ended ({reason})") if sent_change else error)
         self._growth.tell()
+        self.payments.ended()
 
     # -- what the faces ask ------------------------------------------------------------------------------
 
@@ -185,6 +182,10 @@ class Core:
         call = Call(method, named, arguments=arguments)
         try:
             return await self._perform(call, call.completion, timeout)
+        except OutcomeUnknown:
+            if named is not None:
+                self.book.others[named] = call
+            raise
         finally:
             self._calls.forget(call)
 
@@ -194,13 +195,18 @@ class Core:
         self._calls.expect_answer(call)
         try:
             event: HubEvent = await self._perform(call, call.answer, timeout)
-            return event
-        finally:
+        except OutcomeUnknown:
+            self.book.others[client_id] = call  # and a late answer is still taken
+            raise
+        except BaseException:
             self._calls.forget(call)
+            raise
+        self._calls.forget(call)
+        return event
 
     async def create(self, request: InvoiceRequest, timeout: float) -> Invoice:
         """Create an invoice, or return the one that this ClientId has created already."""
-        known = self.creations.get(request.client_id)
+        known = self.book.creations.get(request.client_id)
         if known is None:
             return await self._create(request, timeout)
         if known.request != request:
@@ -213,7 +219,8 @@ class Core:
         if known.rejection is not None:
             raise known.rejection
         if known.invoice is None:
-            raise known.lost("its answer has not come so far")
+            dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
+            raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
         return known.invoice.as_reused()
 
     async def wait_for(
@@ -248,13 +255,13 @@ class Core:
     async def _create(self, request: InvoiceRequest, timeout: float) -> Invoice:
         call = Call(commands.CREATE, request.client_id, request, request.arguments)
         self._calls.expect_answer(call)
-        self.creations[request.client_id] = call
+        self.book.creations[request.client_id] = call
         try:
             await self._perform(call, call.answer, timeout)
         except BaseException as error:
             if call.sent_at is None:  # nothing left this machine, so the same ClientId may be tried again
                 self._calls.forget(call)
-                del self.creations[request.client_id]
+                del self.book.creations[request.client_id]
                 call.fail(error if isinstance(error, HercleError) else call.lost("it was interrupted"))
             raise
         if call.invoice is None:
@@ -319,6 +326,7 @@ class Core:
                 event=event,
             )
             self._calls.forget(call)
+            self.book.refused(call)
             call.fail(call.rejection)
         elif not commands.is_success(event):
             call.fail(call.lost(f"the hub answered with status {commands.http_status(event.data)}"))
@@ -327,52 +335,36 @@ class Core:
             and isinstance(event.data, dict)
             and event.data.get("encodedPaymentRequest")
         ):
-            self._adopt(call, event.data, event)
+            self.adopt(call, event.data, event)
         else:
             if call.method.lower() == commands.LIST.lower():
-                self._settle_by_list(event)
+                self.lists.take(call, event)
+            elif self.book.others.pop(call.client_id or "", None) is not None:
+                self._calls.forget(call)
             if not call.answer.done():
                 call.answer.set_result(event)
 
-    def _adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
-        """An invoice is a creation's: keep it, and tell who waits."""
+    def adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
+        """An invoice is a creation's: keep it, and tell who waits.
+
+        What was matched by the hub's list alone (``note``) gives way to an answer that names the ClientId.
+        """
         if call.request is None:
             return
-        currency = "bc" if self.environment == "production" else ""
-        call.invoice = read_answer(call.request, data, event.received_at, currency, note)
-        self._calls.forget(call)
+        invoice = read_answer(
+            call.request,
+            data,
+            event.received_at,
+            self.currency,
+            note,
+            sent_at=call.sent_at,
+            clock_ahead=self.supervisor.clock_ahead,
+        )
+        self.book.adopt(call, invoice)
+        if note is None:
+            self._calls.forget(call)
         if not call.answer.done():
             call.answer.set_result(event)
-
-    async def _refresh(self) -> None:
-        """Ask for the hub's list of invoices; again while a creation lost just now is not on it."""
-        connection = self.supervisor.connections
-        for pause in (*_LOOK_AGAIN, None):
-            try:
-                await self.command(commands.LIST, [], check_client_id(None), _LIST_TIMEOUT)
-            except HercleError as error:
-                logger.info("the hub's list of invoices could not be had: %s", error)
-                return
-            finally:
-                self._refreshing = False
-            lost = (call for call in self.creations.values() if call.lost_at == self._lost_at)
-            if pause is None or all(call.settled for call in lost):
-                return
-            await asyncio.sleep(pause * self.supervisor.pace)
-            if self._refreshing or self._list_too_large or self.supervisor.connections != connection:
-                return  # the next connection's own refresh asks, or nobody may
-            self._refreshing = True
-
-    def _settle_by_list(self, event: HubEvent) -> None:
-        """Let the hub's list settle creations of unknown outcome; one whose answer is due waits for that."""
-        unsettled = [call for call in self.creations.values() if call.sent_at and not call.settled]
-        claimed = {call.invoice.payment_request for call in self.creations.values() if call.invoice}
-        ahead = self.supervisor.clock_ahead
-        found = settled_by_list(unsettled, event.data, claimed, now=time.time(), clock_ahead=ahead)
-        for call, listed in found.items():
-            if call.lost_at is None and call.waiting:
-                continue  # it was among the candidates all the same, so that none takes its invoice
-            self._adopt(call, listed.fields, event, "matched by the hub's list")
 
     def _time(self, call: Call) -> None:
         if call.sent_at is not None and not call.timed:
@@ -389,4 +381,5 @@ class Core:
 def _summary(call: Call) -> str:
     request = call.request
     assert request is not None  # noqa: S101  # typing: a creation has one
-    return f"{request.amount_btc:f} BTC, memo {request.memo!r}, expiry {request.expiry_hours} h"
+    hours = "the hub's default" if request.expiry_hours is None else f"{request.expiry_hours} h"
+    return f"{request.amount_btc:f} BTC, memo {request.memo!r}, expiry {hours}"

@@ -6,12 +6,14 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb._portal import FORKED
+from hercle_nb.amounts import format_btc
 from hercle_nb.config import ApiKey, check_journal, resolve
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.log import EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
 
     import pandas as pd
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from hercle_nb._signalr.transport import Timings
     from hercle_nb.callbacks import Handle
     from hercle_nb.events import HubEvent
+    from hercle_nb.invoices import Invoice
+    from hercle_nb.payments import Watch
+    from hercle_nb.progress import WaitLine
     from hercle_nb.simulator import Simulator
 
 
@@ -124,6 +129,88 @@ class Face:
         return self._core.feeds.frame()
 
     @property
+    def invoices(self) -> pd.DataFrame:
+        """The invoices created here and those that the hub's list showed, as of its last look, by time.
+
+        No property asks the hub: `refresh_invoices` does. Creations that the hub refused, or whose outcome is
+        unknown, are rows too.
+
+        Returns:
+            Index ``client_id`` str (the hub's id where only the hub knows it); columns ``id`` str, ``status``
+            category (open, paid, expired, closed, rejected, unknown; by the clock of this reading),
+            ``amount_msat`` Int64, ``amount_sat`` Int64 (NA for a fraction), ``amount_btc`` float64 (the
+            nearest double, for sums and plots), ``memo`` str, ``created_at``, ``expires_at``, ``updated_at``
+            datetime64[us, UTC], ``payment_hash``, ``preimage``, ``payment_request`` str, ``http_status``
+            Int64, ``message`` str (what is not as it should be, else the hub's words).
+        """
+        return self._core.book.frame()
+
+    def invoice(self, key: str | Invoice) -> Invoice:
+        """An invoice as it stands now, as far as it is known here.
+
+        Args:
+            key: A ClientId, the hub's id, a payment hash, a payment request, or an older `Invoice` of it.
+
+        Raises:
+            InvalidRequest: None such is known; `refresh_invoices` asks the hub.
+        """
+        return self._core.book.find(key)
+
+    @property
+    def unresolved(self) -> pd.DataFrame:
+        """The commands that were sent and whose outcome is unknown, the oldest first; see `resolve`.
+
+        Returns:
+            Index ``client_id`` str; columns ``method`` str, ``sent_at`` datetime64[us, UTC], ``amount_msat``
+            Int64, ``memo`` str, ``expiry_hours`` Int64.
+        """
+        from hercle_nb.invoice_frame import unresolved_frame  # deferred: brings pandas
+
+        return unresolved_frame(self._core.book.unresolved())
+
+    def export_invoices(self, path: str | PathLike[str]) -> None:
+        """Write the frame `invoices` to a file: ``.csv``, ``.xlsx`` or ``.parquet``.
+
+        Amounts are exact in all three, and no memo can become a formula; see `invoice_export`.
+
+        Args:
+            path: Where to. The file is complete or as it was before.
+
+        Raises:
+            InvalidRequest: Another suffix, or more than Excel takes.
+            ConfigurationError: openpyxl (for Excel) or pyarrow (for Parquet) is not installed.
+            OSError: It cannot be written.
+        """
+        from hercle_nb.invoice_export import write_invoices  # deferred: brings pandas
+
+        write_invoices(self.invoices, path)
+
+    def on_paid(self, callback: Callable[[Invoice], object]) -> Watch:
+        """Call back with each invoice that is seen to be paid from now on, on a thread of its own.
+
+        Until the handle is cancelled the hub's list is asked for at the pace of `wait_paid`, once for
+        everybody. What a callback raises is logged and counted. The hub stays alive until then.
+
+        Args:
+            callback: Called with an `Invoice` whose preimage proves the payment.
+
+        Raises:
+            InvalidRequest: The callback cannot be called.
+            ConnectionFailed: The hub is closed.
+        """
+        from hercle_nb.payments import Watch  # deferred: the hub's thread has it
+
+        if self._portal.forked:
+            raise ConnectionFailed(FORKED)
+        if not callable(callback):
+            raise InvalidRequest("on_paid() takes a function that is called with an Invoice.")
+        self._core.supervisor.check()
+        self._core.callbacks.begin()
+        watch = Watch(self._core.payments, callback, self)
+        self._portal.submit(self._core.payments.add(watch))
+        return watch
+
+    @property
     def simulator(self) -> Simulator:
         """The simulator that this hub started.
 
@@ -152,6 +239,17 @@ class Face:
         if self._portal.forked:
             return FORKED
         return supervisor.trouble or (None if supervisor.error is None else str(supervisor.error))
+
+    def _wait_line(self, key: str | Invoice, *, enabled: bool) -> WaitLine:
+        """The line that shows how the wait for a payment goes."""
+        from hercle_nb.progress import WaitLine  # deferred: few need it
+
+        try:
+            invoice = self._core.book.find(key)
+        except InvalidRequest:  # the hub's list may have it
+            return WaitLine("payment", None, enabled)
+        what = "any amount" if invoice.amount_msat is None else format_btc(invoice.amount_msat)
+        return WaitLine(f"payment of {what}", invoice.expires_at, enabled)
 
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else check_timeout(timeout)
@@ -214,3 +312,14 @@ def check_timeout(timeout: Any) -> float:
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
         raise InvalidRequest(f"timeout must be a positive number of seconds, not {timeout!r}.")
     return float(timeout)
+
+
+def check_poll(poll: Any) -> float:
+    """The seconds between two looks at the hub's list.
+
+    Raises:
+        InvalidRequest: Not a finite number of at least 0.1.
+    """
+    if isinstance(poll, bool) or not isinstance(poll, int | float) or not 0.1 <= poll < float("inf"):
+        raise InvalidRequest(f"poll must be a number of seconds of at least 0.1, not {poll!r}.")
+    return float(poll)

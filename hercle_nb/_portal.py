@@ -134,8 +134,10 @@ class Portal:
             self._loop.call_soon_threadsafe(start)
         return future, cancel_soon
 
-    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def call(self, coroutine: Coroutine[Any, Any, T], tick: Callable[[], None] | None = None) -> T:
         """Run a coroutine on the loop and wait for it, from any other thread.
+
+        ``tick`` is called on the waiting thread a few times a second.
 
         An interrupt cancels the coroutine and is raised at once; where the coroutine answers its
         cancellation with an error, the text of that error is added to the interrupt as a note.
@@ -156,7 +158,8 @@ class Portal:
         future.add_done_callback(lambda _: done.release())
         try:
             while not done.acquire(timeout=_SLICE):
-                pass
+                if tick is not None:
+                    tick()
         except BaseException as interrupt:
             cancel()
             concurrent.futures.wait([future], timeout=_GRACE)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 from hercle_nb import commands
-from hercle_nb._face import Face, check_timeout, start
+from hercle_nb._face import Face, check_poll, check_timeout, start
 from hercle_nb.config import ApiKey
 from hercle_nb.errors import HercleError, InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest, check_client_id
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
+    import pandas as pd
+
     from hercle_nb._core import Core
     from hercle_nb._portal import Portal
+    from hercle_nb.book import Resolution
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice
     from hercle_nb.subscriptions import Subscription
@@ -95,6 +98,45 @@ class AsyncHub(Face):
         )
         self._note_missing_journal(stacklevel=2)
         return await self._portal.hop(self._core.create(request, self._seconds(timeout)))
+
+    async def refresh_invoices(self, *, timeout: float | None = None) -> pd.DataFrame:
+        """Ask the hub for its list of invoices and merge it with what is known here.
+
+        See `Hub.refresh_invoices`.
+        """
+        await self._portal.hop(self._core.lists.ask(self._seconds(timeout)))
+        return self.invoices
+
+    async def wait_paid(
+        self, invoice: str | Invoice, *, timeout: float, poll: float = 5.0, progress: bool = True
+    ) -> Invoice:
+        """Wait until an invoice is paid, and return it.
+
+        See `Hub.wait_paid`.
+        """
+        wait = self._core.payments.wait(invoice, check_timeout(timeout), check_poll(poll))
+        task = asyncio.create_task(self._portal.hop(wait))
+        with self._wait_line(invoice, enabled=progress) as line:
+            try:
+                while not (await asyncio.wait((task,), timeout=1.0))[0]:
+                    line.update(self.state)
+                paid = task.result()
+            finally:
+                task.cancel()
+            line.end(f"paid after {line.elapsed}")
+        return paid
+
+    async def resolve(
+        self, client_id: str, *, dismiss: bool = False, timeout: float | None = None
+    ) -> Resolution:
+        """Look again what became of a command of unknown outcome, in the hub's own list.
+
+        See `Hub.resolve`.
+        """
+        if not isinstance(client_id, str):
+            raise InvalidRequest(f"resolve() takes a ClientId of hub.unresolved, not {client_id!r}.")
+        seconds = self._seconds(timeout)
+        return await self._portal.hop(self._core.lists.resolve(client_id, seconds, dismiss=dismiss))
 
     async def command(
         self, method: str, *args: Any, client_id: str | None = None, timeout: float | None = None

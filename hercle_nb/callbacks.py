@@ -6,6 +6,7 @@ import contextvars
 import fnmatch
 import logging
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb.readers import Reader, needles
@@ -54,6 +55,7 @@ class Callbacks:
         self._log = log
         self._reader = Reader(log, 0)
         self._handles: list[Handle] = []
+        self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._grown = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -71,13 +73,23 @@ class Callbacks:
             if not self._handles:
                 self._reader.skip()
             self._handles = [*self._handles, handle]
-            if self._thread is None:
+        self.begin()
+        return handle
+
+    def begin(self) -> None:
+        """See to it that there is a thread, from the cell whose output is to show what callbacks print."""
+        with self._lock:
+            if self._thread is None and not self._closed:
                 context = contextvars.copy_context()  # so that what it prints finds the cell
                 self._thread = threading.Thread(
                     target=context.run, args=(self._run,), name="hercle-callbacks", daemon=True
                 )
                 self._thread.start()
-        return handle
+
+    def post(self, callback: Callable[[Any], object], argument: Any) -> None:
+        """Have something called on the thread; never waits."""
+        self._calls.append((callback, argument))
+        self._grown.set()
 
     def remove(self, handle: Handle) -> None:
         """Forget a callback."""
@@ -103,15 +115,20 @@ class Callbacks:
         while not self._closed:
             self._grown.wait()
             self._grown.clear()
+            while self._calls and not self._closed:
+                self._call(*self._calls.popleft(), "payments")
             while (handles := self._handles) and self._reader.behind:
                 for event in self._reader.read(needles(*(handle.subject for handle in handles))):
                     self._call_back(event)
 
     def _call_back(self, event: HubEvent) -> None:
         for handle in self._handles:
-            try:
-                if event.seq >= handle.since and fnmatch.fnmatchcase(event.subject or "", handle.subject):
-                    handle.callback(event)
-            except BaseException:  # a SystemExit would end this thread for all of them
-                self.errors += 1
-                logger.exception("a callback for %r failed", handle.subject)
+            if event.seq >= handle.since and fnmatch.fnmatchcase(event.subject or "", handle.subject):
+                self._call(handle.callback, event, repr(handle.subject))
+
+    def _call(self, callback: Callable[[Any], object], argument: Any, occasion: str) -> None:
+        try:
+            callback(argument)
+        except BaseException:  # a SystemExit would end this thread for all of them
+            self.errors += 1
+            logger.exception("a callback for %s failed", occasion)

@@ -51,6 +51,7 @@ class Call:
         sent_at: When it was handed to the connection; None before.
         lost_at: When the connection that took it was lost, in seconds since 1970.
         waiting: How many callers wait for it.
+        dismissed: The user has settled by decision that its outcome stays unknown.
         timed: Its round trip was counted.
         completion: The result of the SignalR completion.
         answer: The answering event.
@@ -65,6 +66,7 @@ class Call:
     sent_at: datetime | None = None
     lost_at: float | None = None
     waiting: int = 0
+    dismissed: bool = False
     timed: bool = False
     completion: asyncio.Future[Any] = field(default_factory=_future)
     answer: asyncio.Future[HubEvent] = field(default_factory=_future)
@@ -75,6 +77,11 @@ class Call:
     def settled(self) -> bool:
         """Whether the hub has said how it ended."""
         return self.invoice is not None or self.rejection is not None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it was sent, nobody waits any more, and the hub has not said how it ended."""
+        return self.sent_at is not None and not self.settled and not self.waiting
 
     @property
     def repeatable(self) -> bool:
@@ -103,11 +110,11 @@ class Call:
             return HubTimeout(f"{name} was not sent: {why}. It will not be sent later.")
         if self.repeatable:
             return HubTimeout(f"{name} has no answer: {why}. It changes nothing, so ask again.")
-        advice = "It is not sent again by itself; look at the hub's own list before you repeat it."
+        advice = "It is not sent again by itself; hub.unresolved keeps it in mind."
         if self.request is not None:
             advice = (
-                "It is not sent again by itself; create_invoice with the same ClientId and arguments sends "
-                "nothing either, and returns the invoice once its answer has come."
+                f"It is not sent again by itself; hub.resolve({self.client_id!r}) looks for it in the hub's "
+                "list, and create_invoice with the same ClientId and arguments sends nothing."
             )
         return OutcomeUnknown(
             f"{name} was sent at {self.sent_at:%H:%M:%S} UTC and may or may not have been carried out: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from hercle_nb._face import Face, check_timeout, start
+from hercle_nb._face import Face, check_poll, check_timeout, start
 from hercle_nb.aio import AsyncHub
 from hercle_nb.config import ApiKey
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import TypeVar
 
+    import pandas as pd
+
+    from hercle_nb.book import Resolution
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice
     from hercle_nb.subscriptions import Subscription
@@ -146,6 +149,82 @@ class Hub(Face):
                 timeout=timeout,
             )
         )
+
+    def refresh_invoices(self, *, timeout: float | None = None) -> pd.DataFrame:
+        """Ask the hub for its list of invoices and merge it with what is known here.
+
+        Invoices are the same by payment hash, then by the hub's id. What does not fit is an alarm in the
+        invoice's ``warnings`` and in the row's ``message``. Creations of unknown outcome that exactly one
+        invoice fits are settled.
+
+        Args:
+            timeout: Seconds to wait for the list; None for the hub's own.
+
+        Returns:
+            The frame `invoices`.
+
+        Raises:
+            CommandRejected: The hub refused.
+            HubTimeout: No answer in time.
+            ConnectionFailed: The hub is closed, or its list is larger than this client takes.
+        """
+        return self._wait(self.aio.refresh_invoices(timeout=timeout))
+
+    def wait_paid(
+        self, invoice: str | Invoice, *, timeout: float, poll: float = 5.0, progress: bool = True
+    ) -> Invoice:
+        """Wait until an invoice is paid, and return it.
+
+        It returns only where a preimage proves the payment. A lost connection does not end the wait. However
+        many wait, the hub's list is asked for once, at the pace of the most impatient; longer lists are asked
+        for less often, so that they cost at most 200 kB a second.
+
+        Args:
+            invoice: The invoice, or what `invoice` finds it by.
+            timeout: Seconds to wait.
+            poll: Seconds between two looks at the hub's list.
+            progress: Show a line with the time gone and the time left, in a notebook or a terminal.
+
+        Raises:
+            NotPaid: It expired (the hub still called it open 10 s later), or it is closed without a proof.
+            HubTimeout: No payment was seen in time.
+            InvalidRequest: Neither this kernel nor the hub knows it.
+            CommandRejected: The hub refused to show its list.
+            ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> with connect("simulator") as hub:
+            ...     invoice = hub.create_invoice(0.001, "Payment for services", 24)
+            ...     hub.simulator.pay(invoice)
+            ...     hub.wait_paid(invoice, timeout=10).status
+            'paid'
+        """
+        wait = self._core.payments.wait(invoice, check_timeout(timeout), check_poll(poll))
+        with self._wait_line(invoice, enabled=progress) as line:
+            paid = self._portal.call(wait, tick=lambda: line.update(self.state))
+            line.end(f"paid after {line.elapsed}")
+        return paid
+
+    def resolve(self, client_id: str, *, dismiss: bool = False, timeout: float | None = None) -> Resolution:
+        """Look again what became of a command of unknown outcome, in the hub's own list.
+
+        Nothing is ever sent again. Where the list does not tell, it stays unresolved.
+
+        Args:
+            client_id: The command's, as in `unresolved`.
+            dismiss: Do not look; settle by decision that it stays unknown. Its ClientId is never sent again.
+            timeout: Seconds to wait for the list; None for the hub's own.
+
+        Returns:
+            What was found: ``outcome`` is ``adopted``, ``not found``, ``several`` or ``dismissed``.
+
+        Raises:
+            InvalidRequest: No such command is of unknown outcome.
+            CommandRejected: The hub has refused it since, or refused to show its list.
+            HubTimeout: No list in time.
+            ConnectionFailed: The hub is closed.
+        """
+        return self._wait(self.aio.resolve(client_id, dismiss=dismiss, timeout=timeout))
 
     def command(
         self, method: str, *args: Any, client_id: str | None = None, timeout: float | None = None

@@ -32,7 +32,15 @@ class Listed:
 def settled_by_list(
     unsettled: Iterable[Call], items: Any, claimed: Container[str], *, now: float, clock_ahead: float
 ) -> dict[Call, Listed]:
-    """Each creation that exactly one invoice of the list fits, with that invoice.
+    """Each creation that exactly one invoice of the list fits, with that invoice; see `fitting`."""
+    found = fitting(unsettled, items, claimed, now=now, clock_ahead=clock_ahead)
+    return {call: listed[0] for call, listed in found.items() if len(listed) == 1}
+
+
+def fitting(
+    unsettled: Iterable[Call], items: Any, claimed: Container[str], *, now: float, clock_ahead: float
+) -> dict[Call, list[Listed]]:
+    """Each creation with the invoices of the list that fit it.
 
     Args:
         unsettled: Creations that were sent and whose outcome is unknown.
@@ -43,13 +51,13 @@ def settled_by_list(
     """
     calls = [call for call in unsettled if call.request is not None and call.sent_at is not None]
     amounts = {call.request.amount_msat for call in calls if call.request is not None}
-    fitting: dict[Call, list[Listed]] = {call: [] for call in calls}
+    found: dict[Call, list[Listed]] = {call: [] for call in calls}
     for listed in _readable(items, amounts, claimed):
         takers = [call for call in calls if _fits(call, listed, now, clock_ahead)]
         for call in takers:
             # one that several creations fit counts twice for each, so that none of them gets it
-            fitting[call] += [listed] * len(takers)
-    return {call: found[0] for call, found in fitting.items() if len(found) == 1}
+            found[call] += [listed] * len(takers)
+    return found
 
 
 def _readable(items: Any, amounts: set[int], claimed: Container[str]) -> Iterable[Listed]:

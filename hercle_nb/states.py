@@ -10,8 +10,7 @@ REJECTED = "rejected"
 UNKNOWN = "unknown"
 STATES = (OPEN, PAID, EXPIRED, CLOSED, REJECTED, UNKNOWN)
 
-_CLOSED_AT_THE_HUB = "CLOSED"
-_KNOWN_TO_THE_HUB = ("OPEN", _CLOSED_AT_THE_HUB)
+_OPEN_AT_THE_HUB, _CLOSED_AT_THE_HUB = "OPEN", "CLOSED"
 
 
 def state_of(*, proven: bool, hub_status: str | None, late: bool) -> str:
@@ -40,4 +39,9 @@ def state_of_creation(*, refused: bool) -> str:
 
 def is_documented(hub_status: str) -> bool:
     """Whether the hub's documentation knows that status of an invoice."""
-    return hub_status.upper() in _KNOWN_TO_THE_HUB
+    return hub_status.upper() in (_OPEN_AT_THE_HUB, _CLOSED_AT_THE_HUB)
+
+
+def is_open_at_the_hub(hub_status: str | None) -> bool:
+    """Whether the hub's list says that an invoice still takes a payment, whatever the clock says."""
+    return (hub_status or "").upper() == _OPEN_AT_THE_HUB

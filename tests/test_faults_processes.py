@@ -35,7 +35,7 @@ def during_a_creation(
     began: list[float] = []
 
     def act() -> None:
-        until(server.created if when == "sent" else lambda: hub._core.creations)
+        until(server.created if when == "sent" else lambda: hub._core.book.creations)
         began.append(time.monotonic())
         action()
 

@@ -33,7 +33,7 @@ def test_closing_writes_the_last_part(server: HubProcess, tmp_path: Path) -> Non
         copy = hercle.EventLog.read_parquet(tmp_path / "log")
         assert_frame_equal(copy.frame().drop(columns="data"), hub.events.drop(columns="data"))
         assert copy.frame()["data"].tolist() == hub.events["data"].tolist()
-        assert copy.frame()["subject"].iloc[-1] == "connection.closed"
+        assert "connection.closed" in set(copy.frame()["subject"])
         assert_frame_equal(copy.gaps, hub.log.gaps)
 
 

@@ -1,0 +1,150 @@
+"""The hub's list of invoices: asked for, and what it settles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from hercle_nb import commands
+from hercle_nb.book import Resolution
+from hercle_nb.errors import ConnectionFailed, HercleError, InvalidRequest
+from hercle_nb.invoice_request import check_client_id
+from hercle_nb.listed import read_listed
+from hercle_nb.reconcile import fitting, settled_by_list
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
+
+    from hercle_nb._core import Core
+    from hercle_nb.calls import Call
+    from hercle_nb.events import HubEvent
+
+logger = logging.getLogger("hercle_nb")
+
+TIMEOUT = 60.0  # seconds; a list of thousands of invoices is megabytes
+_LOOK_AGAIN = (1.0, 4.0, 15.0)  # seconds; a hub that was frozen first works off what it had received
+
+
+class Lists:
+    """What one hub's list has said so far; everything here runs on the hub's thread.
+
+    Attributes:
+        asked_at: When the last list that came was asked for; None before the first.
+        size: Its length in characters.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self.asked_at: datetime | None = None
+        self.size = 0
+        self._core = core
+        self._items: Any = []
+        self._refreshing = False
+        self._too_large = False
+        self._lost_at = 0.0  # when the last connection was
+
+    async def ask(self, timeout: float) -> None:
+        """Ask for the list and take it in.
+
+        Raises:
+            ConnectionFailed: It is larger than this client takes, as was seen before.
+            CommandRejected: The hub refused.
+            HubTimeout: No answer in time.
+        """
+        if self._too_large:  # it would cost the connection each time
+            raise ConnectionFailed(
+                "The hub's list of invoices is larger than this client takes; what is known of them here "
+                "no longer follows the hub."
+            )
+        await self._core.command(commands.LIST, [], check_client_id(None), timeout)
+
+    def take(self, call: Call, event: HubEvent) -> None:
+        """A list has come: settle creations of unknown outcome, then merge it with what is known."""
+        core = self._core
+        self.asked_at, self.size, self._items = call.sent_at, len(event.raw or ""), event.data
+        unsettled, claimed = self._open()
+        ahead = core.supervisor.clock_ahead
+        found = settled_by_list(unsettled, event.data, claimed, now=time.time(), clock_ahead=ahead)
+        for creation, listed in found.items():
+            if creation.dismissed or (creation.lost_at is None and creation.waiting):
+                continue  # it was among the candidates all the same, so that no other takes its invoice
+            core.adopt(creation, listed.fields, event, "matched by the hub's list")
+        core.payments.seen(core.book.merge(event.data))
+
+    def lost(self) -> float:
+        """A connection is lost; when, in seconds since 1970."""
+        self._lost_at = time.time()
+        return self._lost_at
+
+    def too_large(self, call: Call) -> None:
+        """A call was lost because its answer was larger than this client takes."""
+        self._too_large = self._too_large or call.method == commands.LIST
+
+    def refresh_soon(self) -> None:
+        """After a loss: ask for the list, again while a creation lost just now is not on it."""
+        if not (self._too_large or self._refreshing):  # one under way is asked again by the core
+            self._refreshing = True
+            self._core.start(self._refresh())
+
+    async def resolve(self, client_id: str, timeout: float, *, dismiss: bool) -> Resolution:
+        """Look again what became of a command of unknown outcome; see `Hub.resolve`."""
+        book = self._core.book
+        call = book.creations.get(client_id) or book.others.get(client_id)
+        if call is None or (call.waiting and not call.settled):
+            raise InvalidRequest(
+                f"No command {client_id!r} is of unknown outcome; hub.unresolved lists those that are."
+            )
+        if dismiss and not call.settled:
+            call.dismissed = True
+        if call.dismissed and not call.settled:
+            return Resolution(client_id, "dismissed")
+        if call.request is not None and not call.settled:
+            await self.ask(timeout)
+        if call.rejection is not None:
+            raise call.rejection
+        if call.invoice is not None:
+            return Resolution(client_id, "adopted", call.invoice)
+        candidates = self._candidates(call)
+        if candidates.empty:
+            return Resolution(client_id, "not found")
+        return Resolution(client_id, "several", candidates=candidates)
+
+    def _open(self) -> tuple[list[Call], set[str]]:
+        """The creations that the list may settle, and the payment requests that are spoken for."""
+        creations = list(self._core.book.creations.values())
+        unsettled = [call for call in creations if call.sent_at and not call.settled]
+        return unsettled, {call.invoice.payment_request for call in creations if call.invoice}
+
+    def _candidates(self, call: Call) -> pd.DataFrame:
+        """The invoices of the last list that fit a creation, as a frame."""
+        from hercle_nb.invoice_frame import invoices_frame  # deferred: brings pandas
+
+        unsettled, claimed = self._open()
+        found = fitting(
+            unsettled, self._items, claimed, now=time.time(), clock_ahead=self._core.supervisor.clock_ahead
+        ).get(call, [])
+        texts = {listed.decoded.payment_request: listed for listed in found}  # one that fits two counts twice
+        read = (read_listed(listed.fields, self._core.currency) for listed in texts.values())
+        return invoices_frame(invoice for invoice in read if invoice is not None)
+
+    async def _refresh(self) -> None:
+        core = self._core
+        connection = core.supervisor.connections
+        for pause in (*_LOOK_AGAIN, None):
+            try:
+                await self.ask(TIMEOUT)
+            except HercleError as error:
+                logger.info("the hub's list of invoices could not be had: %s", error)
+                return
+            finally:
+                self._refreshing = False
+            lost = (call for call in core.book.creations.values() if call.lost_at == self._lost_at)
+            if pause is None or all(call.settled for call in lost):
+                return
+            await asyncio.sleep(pause * core.supervisor.pace)
+            if self._refreshing or self._too_large or core.supervisor.connections != connection:
+                return  # the next connection's own refresh asks, or nobody may
+            self._refreshing = True
