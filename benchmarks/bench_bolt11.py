@@ -19,7 +19,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hercle_nb import _bech32, _bolt11_fields, _secp256k1, bolt11
+from hercle_nb import _bech32, _bolt11_fields, _secp256k1, bolt11, bolt11_encode
 from hercle_nb.errors import PaymentRequestError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ DIGEST = bytes(range(32))
 
 def sample(description: str = "1 cup coffee", *, with_node_key: bool = False) -> str:
     """Return a regtest payment request, if wanted with the payee's key in an n field."""
-    request = bolt11.encode_payment_request(
+    request = bolt11_encode.encode_payment_request(
         currency="bcrt",
         amount_msat=250_000_000,
         timestamp=1_800_000_000,
@@ -48,7 +48,7 @@ def sample(description: str = "1 cup coffee", *, with_node_key: bool = False) ->
         return request
     prefix, groups = _bech32.split(request)
     key = _bolt11_fields.write("n", _bech32.from_octets(_secp256k1.public_key(KEY)))
-    return bolt11._seal(prefix, groups[:-110] + key, KEY)
+    return bolt11_encode.seal(prefix, groups[:-110] + key, KEY)
 
 
 def mutate(chance: random.Random, text: str, alphabet: str) -> str:
@@ -82,7 +82,7 @@ def hostile(chance: random.Random, originals: list[str]) -> str:
         prefix = mutate(chance, prefix, "0123456789munpx")
     data = mutate(chance, data[:-6] if way == 1 else data[:-110], LETTERS)
     groups = bytes(map(LETTERS.index, data.lower()))
-    return _bech32.join(prefix, groups) if way == 1 else bolt11._seal(prefix, groups, KEY)
+    return _bech32.join(prefix, groups) if way == 1 else bolt11_encode.seal(prefix, groups, KEY)
 
 
 def run_chunk(job: tuple[int, int]) -> tuple[collections.Counter[str], list[str], float]:

@@ -1,4 +1,4 @@
-"""Read and write Lightning payment requests (BOLT 11).
+"""Read Lightning payment requests (BOLT 11); `bolt11_encode` writes them.
 
 Source: https://github.com/lightning/bolts/blob/master/11-payment-encoding.md in its wording of March
 2026; the `bitcoin:` link is BIP 21, the feature bits are BOLT 9. The one departure: fields of a wrong
@@ -23,15 +23,15 @@ from hercle_nb.errors import PaymentRequestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["PaymentRequest", "RouteHop", "decode_payment_request", "encode_payment_request"]
+__all__ = ["PaymentRequest", "RouteHop", "decode_payment_request"]
 
 MAX_CHARACTERS = 7089  # what the largest QR code holds
 MAX_AMOUNT_MSAT = 21_000_000 * 10**11
 MAX_DESCRIPTION_BYTES = 639
 
-_TIMESTAMP, _SIGNATURE = 7, 104  # lengths in groups of 5 bits
-_UNITS_MSAT = {"": 10**11, "m": 10**8, "u": 10**5, "n": 10**2}  # p, a tenth of a msat, stands apart
-_CURRENCIES = ("bc", "tb", "tbs", "bcrt")
+TIMESTAMP, _SIGNATURE = 7, 104  # lengths in groups of 5 bits
+UNITS_MSAT = {"": 10**11, "m": 10**8, "u": 10**5, "n": 10**2}  # p, a tenth of a msat, stands apart
+CURRENCIES = ("bc", "tb", "tbs", "bcrt")
 # BOLT 9: the even bits for invoices (context 9), and those that it calls ASSUMED
 _KNOWN_FEATURES = frozenset((8, 14, 16, 24, 36, 48, 0, 12, 44))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -162,9 +162,9 @@ def _decode(text: str, payee: Callable[[bytes, bytes, bytes | None], bytes]) -> 
     currency, amount = _split_prefix(prefix)
     groups = _bech32.check(prefix, groups)
     amount_msat = _read_amount(amount)
-    if len(groups) < _TIMESTAMP + _SIGNATURE:
+    if len(groups) < TIMESTAMP + _SIGNATURE:
         raise _refusal("too_short", "it has no room for a time and a signature", _AGAIN)
-    fields = _bolt11_fields.read(groups[_TIMESTAMP:-_SIGNATURE])
+    fields = _bolt11_fields.read(groups[TIMESTAMP:-_SIGNATURE])
     signed, signature = groups[:-_SIGNATURE], _bech32.to_octets(groups[-_SIGNATURE:])
     if (payment_hash := fields.octets("p")) is None:
         raise _refusal("missing_payment_hash", "it has no payment hash (field p)", _NEW)
@@ -173,7 +173,7 @@ def _decode(text: str, payee: Callable[[bytes, bytes, bytes | None], bytes]) -> 
         payment_request=request.lower(),
         currency=currency,
         amount_msat=amount_msat,
-        timestamp=_bech32.to_number(groups[:_TIMESTAMP]),
+        timestamp=_bech32.to_number(groups[:TIMESTAMP]),
         payment_hash=payment_hash.hex(),
         payment_secret=_hex(secret),
         description=fields.description(),
@@ -183,7 +183,7 @@ def _decode(text: str, payee: Callable[[bytes, bytes, bytes | None], bytes]) -> 
         feature_bits=feature_bits,
         signature=signature[:64].hex(),
         recovery_flag=signature[64],
-        payee=payee(_digest(prefix, signed), signature, fields.octets("n")).hex(),
+        payee=payee(digest(prefix, signed), signature, fields.octets("n")).hex(),
         fallbacks=tuple(fields.fallbacks),
         route_hints=tuple(fields.route_hints),
         metadata=_hex(fields.octets("m")),
@@ -199,75 +199,6 @@ def peek_amount(text: str) -> int | None:
         return _read_amount(_split_prefix(text.lower().rpartition("1")[0])[1])
     except PaymentRequestError:
         return None
-
-
-def encode_payment_request(
-    *,
-    currency: str,
-    amount_msat: int | None,
-    timestamp: int,
-    payment_hash: bytes,
-    payment_secret: bytes,
-    description: str | None = None,
-    description_hash: bytes | None = None,
-    expiry: int | None = None,
-    min_final_cltv_expiry: int | None = None,
-    feature_bits: Sequence[int] = (8, 14),
-    private_key: int,
-) -> str:
-    """Write and sign a payment request, for the simulator: see `_secp256k1` on its keys.
-
-    Args:
-        currency: ``bc``, ``tb``, ``tbs`` or ``bcrt``.
-        amount_msat: 1 msat to 21 million bitcoin, or None where the payer chooses it.
-        timestamp: Seconds since 1970, of at most 35 bits.
-        payment_hash: 32 bytes, as are the secret and the description's hash.
-        payment_secret: What only who holds the payment request knows.
-        description: At most 639 bytes of UTF-8, may be empty; exactly one of it and its hash is needed.
-        description_hash: Stands for a longer description.
-        expiry: Seconds.
-        min_final_cltv_expiry: Blocks.
-        feature_bits: Numbers of the bits of BOLT 9.
-        private_key: Of the payee's node.
-
-    Raises:
-        ValueError: An argument is out of range.
-
-    Example:
-        >>> request = encode_payment_request(
-        ...     currency="bcrt", amount_msat=250_000_000, timestamp=1_800_000_000, payment_hash=bytes(32),
-        ...     payment_secret=bytes(32), description="1 cup coffee", private_key=1)
-        >>> request[:20], decode_payment_request(f"lightning:{request.upper()}").description
-        ('lnbcrt2500u1p45n5sqs', '1 cup coffee')
-    """
-    _require(currency in _CURRENCIES, f"currency is one of {', '.join(_CURRENCIES)}")
-    _require(amount_msat is None or 0 < amount_msat <= MAX_AMOUNT_MSAT, "amount_msat is 1 to 21 million BTC")
-    _require(0 <= timestamp < 1 << 5 * _TIMESTAMP, "timestamp has at most 35 bits")
-    _require((description is None) != (description_hash is None), "one of description and its hash is needed")
-    fields = [("s", _hash_groups(payment_secret)), ("p", _hash_groups(payment_hash))]
-    if description is not None:
-        octets = description.encode()
-        _require(
-            len(octets) <= MAX_DESCRIPTION_BYTES, f"a description has {MAX_DESCRIPTION_BYTES} bytes at most"
-        )
-        fields.append(("d", _bech32.from_octets(octets)))
-    if description_hash is not None:
-        fields.append(("h", _hash_groups(description_hash)))
-    for kind, number in (("x", expiry), ("c", min_final_cltv_expiry)):
-        if number is not None:
-            _require(0 <= number < 1 << 64, "expiry and min_final_cltv_expiry are whole numbers below 2^64")
-            fields.append((kind, _bech32.from_number(number)))
-    _require(all(0 <= bit < 5 * 1023 for bit in feature_bits), "feature_bits are numbers from 0 to 5114")
-    if feature_bits:
-        fields.append(("9", _bech32.from_number(sum(1 << bit for bit in set(feature_bits)))))
-    groups = _bech32.from_number(timestamp, _TIMESTAMP)
-    groups += b"".join(_bolt11_fields.write(kind, value) for kind, value in fields)
-    return _seal(f"ln{currency}{_write_amount(amount_msat)}", groups, private_key)
-
-
-def _seal(prefix: str, groups: bytes, private_key: int) -> str:
-    signature, recovery_id = _secp256k1.sign(_digest(prefix, groups), private_key)
-    return _bech32.join(prefix, groups + _bech32.from_octets(signature + bytes((recovery_id,))))
 
 
 def _extract(text: str) -> str:
@@ -292,7 +223,7 @@ def _extract(text: str) -> str:
 def _split_prefix(prefix: str) -> tuple[str, str]:
     name = re.split("[0-9]", prefix, maxsplit=1)[0]
     amount = prefix[len(name) :]
-    if not name.startswith("ln") or name[2:] not in _CURRENCIES:
+    if not name.startswith("ln") or name[2:] not in CURRENCIES:
         for beginning, reason in _OTHER_THINGS.items():
             if prefix.startswith(beginning):
                 raise _refusal("bad_prefix", reason, "Ask the payee for a payment request.")
@@ -311,7 +242,7 @@ def _read_amount(amount: str) -> int | None:
     number, letter = int(parts[1]), parts[2]
     if letter == "p" and number % 10:
         raise _refusal("sub_msat", f"its amount {amount} is finer than a millisatoshi", _NEW)
-    amount_msat = number // 10 if letter == "p" else number * _UNITS_MSAT[letter]
+    amount_msat = number // 10 if letter == "p" else number * UNITS_MSAT[letter]
     if amount_msat > MAX_AMOUNT_MSAT:
         raise _refusal("bad_amount", f"its amount {amount} is more than all bitcoin there can be", _NEW)
     return amount_msat
@@ -342,26 +273,8 @@ def _problems(secret: bytes | None, feature_bits: Sequence[int]) -> Iterator[str
         yield f"It requires features that BOLT 9 does not know for payment requests: bits {shown}. {_NEW}"
 
 
-def _require(condition: bool, rule: str) -> None:
-    if not condition:
-        raise ValueError(f"{rule}.")
-
-
-def _hash_groups(octets: bytes) -> bytes:
-    _require(len(octets) == 32, "hashes and the payment secret have 32 bytes")
-    return _bech32.from_octets(octets)
-
-
-def _write_amount(amount_msat: int | None) -> str:
-    if amount_msat is None:
-        return ""
-    for letter, unit in _UNITS_MSAT.items():
-        if amount_msat % unit == 0:
-            return f"{amount_msat // unit}{letter}"
-    return f"{amount_msat * 10}p"
-
-
-def _digest(prefix: str, groups: bytes) -> bytes:
+def digest(prefix: str, groups: bytes) -> bytes:
+    """What the payee signs."""
     return hashlib.sha256(prefix.encode() + _bech32.to_octets(groups, pad=True)).digest()
 
 

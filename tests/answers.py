@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from hercle_nb.bolt11 import encode_payment_request
+from hercle_nb.bolt11_encode import encode_payment_request
 from hercle_nb.invoice_request import InvoiceRequest
 from hercle_nb.invoices import Invoice, read_answer
 

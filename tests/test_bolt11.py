@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hercle_nb import _bech32, _bolt11_fields, _secp256k1, bolt11
-from hercle_nb.bolt11 import PaymentRequest, decode_payment_request, encode_payment_request
+from hercle_nb import _bech32, _bolt11_fields, _secp256k1, bolt11, bolt11_encode
+from hercle_nb.bolt11 import PaymentRequest, decode_payment_request
+from hercle_nb.bolt11_encode import encode_payment_request
 from hercle_nb.errors import PaymentRequestError
 
 DOCUMENT = json.loads((Path(__file__).parent / "bolt11_vectors.json").read_text(encoding="utf-8"))
@@ -51,7 +52,9 @@ def encode(**changes: Any) -> str:
 def seal(*fields: tuple[str, bytes], prefix: str = "lnbcrt10n", key: int = KEY) -> str:
     """Sign and seal any fields, right or wrong."""
     groups = _bech32.from_number(1_800_000_000, 7)
-    return bolt11._seal(prefix, groups + b"".join(_bolt11_fields.write(*field) for field in fields), key)
+    return bolt11_encode.seal(
+        prefix, groups + b"".join(_bolt11_fields.write(*field) for field in fields), key
+    )
 
 
 def basic(*without: str) -> list[tuple[str, bytes]]:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbconvert.filters import clean_html
 
-from hercle_nb import _bech32, _bolt11_fields, _bolt11_parts, bolt11
+from hercle_nb import _bech32, _bolt11_fields, _bolt11_parts, bolt11, bolt11_encode
 from hercle_nb.bolt11 import PaymentRequest, decode_payment_request
 from hercle_nb.display import time_text, visible
 from tests.answers import NOW, pay_to
@@ -34,7 +34,7 @@ def with_fields(*fields: tuple[str, bytes], without: str = "") -> PaymentRequest
     needed = [("p", _bech32.from_octets(HASH)), ("s", _bech32.from_octets(HASH)), ("d", b"")]
     written = [_bolt11_fields.write(*field) for field in (*needed, *fields) if field[0] not in without]
     groups = _bech32.from_number(int(NOW.timestamp()), 7) + b"".join(written)
-    return decode_payment_request(bolt11._seal("lnbcrt10n", groups, 7))
+    return decode_payment_request(bolt11_encode.seal("lnbcrt10n", groups, 7))
 
 
 def page_of(request: PaymentRequest) -> Page:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hercle_nb import reconcile
-from hercle_nb.bolt11 import decode_payment_request, encode_payment_request, peek_amount
+from hercle_nb.bolt11 import decode_payment_request, peek_amount
+from hercle_nb.bolt11_encode import encode_payment_request
 from hercle_nb.calls import Call
 from hercle_nb.commands import CREATE
 from hercle_nb.invoice_request import InvoiceRequest

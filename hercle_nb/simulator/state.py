@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb.bolt11 import encode_payment_request
+from hercle_nb.bolt11_encode import encode_payment_request
 from hercle_nb.simulator import wire
 from hercle_nb.simulator.faults import Faults
 
