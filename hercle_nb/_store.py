@@ -248,11 +248,13 @@ class Store:
 
                 with self._lock:
                     self._columns = Columns(self.first)
-            # where all that was there has been evicted meanwhile, go on with what has come since
-            while self._columns.end < (until if len(self._columns) else self.end):
-                self._take_apart_some(self._columns)
-            with self._lock:
-                return self._columns.frame()
+            while True:
+                # where all that was there has been evicted meanwhile, go on with what has come since
+                while self._columns.end < (until if len(self._columns) else self.end):
+                    self._take_apart_some(self._columns)
+                with self._lock:
+                    if len(self._columns) or self.first == self.end:
+                        return self._columns.frame()
 
     def _take_apart_some(self, columns: Columns) -> None:
         """Move a chunk's rows to the columns; an interrupt at any moment loses and doubles none."""

@@ -51,7 +51,7 @@ def connecting(url: str, **options: Any) -> Iterator[tuple[Future[Hub], list[int
         yield pool.submit(stack.enter_context, hub), attempts
 
 
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait for something that another thread or process is about to do, and return it."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
