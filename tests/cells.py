@@ -81,6 +81,7 @@ def wire_msat(message: str) -> int:
 async def changed(hub: hercle.Hub, cells: list[Cell], in_flight: int = 50) -> list[str]:
     """Create an invoice of each cell, some at the same time; return a line for each amount that changed."""
     found = []
+    asked: dict[str | None, Cell] = {}
     for start in range(0, len(cells), in_flight):
         group = cells[start : start + in_flight]
         seq = hub.log.next_seq
@@ -88,6 +89,7 @@ async def changed(hub: hercle.Hub, cells: list[Cell], in_flight: int = 50) -> li
         commands = hub.log.frame(kind="command", since=seq).set_index("client_id")["raw"]
         for cell, invoice in zip(group, made, strict=True):
             assert invoice.decoded is not None
+            asked[invoice.client_id] = cell
             amounts = (
                 wire_msat(commands[invoice.client_id]),
                 invoice.decoded.amount_msat,
@@ -95,6 +97,10 @@ async def changed(hub: hercle.Hub, cells: list[Cell], in_flight: int = 50) -> li
             )
             if set(amounts) != {cell.msat} or invoice.warnings:
                 found.append(f"{cell}: wire, payment request and invoice say {amounts}, {invoice.warnings}")
+    frame = await hub.aio.refresh_invoices(timeout=120)  # the hub's own list agrees, or there is a warning
+    rows = frame.loc[list(asked), "amount_msat"]
+    found += [f"{asked[key]}: the frame says {msat}" for key, msat in rows.items() if msat != asked[key].msat]
+    found += [f"{key}: {hub.invoice(key).warnings}" for key in asked if key and hub.invoice(key).warnings]
     return found
 
 
