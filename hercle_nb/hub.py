@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hercle_nb.invoices import Invoice
     from hercle_nb.subscriptions import Subscription
     from hercle_nb.widgets.form import InvoiceForm
+    from hercle_nb.widgets.monitor import EventMonitor
 
     T = TypeVar("T")
 
@@ -357,6 +358,18 @@ class Hub(Face):
         return InvoiceForm(
             self, amount_btc=amount_btc, amount_sat=amount_sat, memo=memo, expiry_hours=expiry_hours
         )
+
+    def monitor(self, *, plain: bool = False) -> EventMonitor:
+        """Show the hub's events as they arrive, and the state of the connection.
+
+        It keeps the hub alive until its `close`.
+
+        Args:
+            plain: Use ipywidgets alone, for notebooks that cannot load anywidget's front end.
+        """
+        from hercle_nb.widgets.monitor import EventMonitor
+
+        return EventMonitor(self, plain=plain)
 
     def close(self) -> None:
         """Say goodbye to the hub and end its thread; does nothing the second time."""

@@ -330,10 +330,10 @@ class EventLog:
         found = [row for row in rows if row.kind == EVENT and (not needles or _may_hold(row.raw, needles))]
         return as_events(found), rows[0].seq, rows[-1].seq + 1
 
-    def rows(self, since: int = 0) -> list[Row]:
-        """The rows kept from that seq on as they were recorded, raw messages as text."""
+    def rows(self, since: int = 0, until: int | None = None) -> list[Row]:
+        """The rows kept from that seq on, up to another, as they were recorded, raw messages as text."""
         rows: list[Row] = []
-        until = self.next_seq
+        since, until = max(since, self.evicted), self.next_seq if until is None else until
         while since < until and (page := self._store.read(since, min(_PAGE, until - since))):
             rows += [row._replace(raw=to_text(row.raw)) if row.raw else row for row in page]
             since = page[-1].seq + 1

@@ -69,8 +69,8 @@ def run_all(folder: Path, notebook: Path, *, width: int = 1280, dark: bool = Fal
 
 
 @contextmanager
-def jupyter_lab(folder: Path, notebook: Path, *, dark: bool = False) -> Iterator[str]:
-    """A JupyterLab server on a copy of a notebook, on a free port of this machine; gives its address."""
+def jupyter_lab(folder: Path, notebook: Path | None = None, *, dark: bool = False) -> Iterator[str]:
+    """A JupyterLab server, on a copy of a notebook if given one, on a free port; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -82,7 +82,8 @@ def jupyter_lab(folder: Path, notebook: Path, *, dark: bool = False) -> Iterator
     (settings / "themes.jupyterlab-settings").write_text(f'{{"theme": "{theme}"}}')
     root = folder / "notebooks"
     root.mkdir()
-    shutil.copy(notebook, root)
+    if notebook is not None:
+        shutil.copy(notebook, root)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("HERCLE_", "JUPYTER_"))
     }

@@ -299,6 +299,15 @@ def test_an_interrupted_reading(monkeypatch: pytest.MonkeyPatch, when: str) -> N
     assert [row.seq for row in log.rows()] == list(range(11))
 
 
+def test_rows_between() -> None:
+    """`rows` gives those from one seq on up to another, and none that was evicted or lies beyond."""
+    log = filled(150, max_events=100)
+    first, end = log.evicted, log.next_seq
+    assert [row.seq for row in log.rows(end - 20, end - 10)] == list(range(end - 20, end - 10))
+    assert [row.seq for row in log.rows(0, first + 3)] == list(range(first, first + 3))
+    assert log.rows(0, first) == log.rows(end, end + 5) == []
+
+
 def test_where_pandas_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a pandas that copies what it is given, frames are built anew and as right."""
     monkeypatch.setattr(Columns, "_shows_what_is_written", lambda *_: False)

@@ -7,10 +7,7 @@ import threading
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-try:
-    import ipywidgets
-except ImportError as error:  # pragma: no cover  # a dependency, but notebooks get stripped environments
-    raise ImportError("Forms need ipywidgets; install it with: pip install ipywidgets") from error
+import ipywidgets
 
 from hercle_nb import amounts
 from hercle_nb.errors import CommandRejected, HercleError

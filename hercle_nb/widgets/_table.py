@@ -1,0 +1,187 @@
+"""A live table of rows: Python's half of the face `table`. It sends; the browser does the rest.
+
+A busy kernel answers no click, so all that a user does with the rows (filter, pause, follow, open, copy,
+download) happens in the browser, which keeps the last 5,000. Rows are custom messages, not traits.
+
+Messages to the browser: ``{type: "rows", rows, skipped}``, each row a list with a value for each column, and
+``{type: "anyone"}``, which whoever is there answers with a hello. From it: ``{type: "hello"}`` when a view
+appears where there was none, ``{type: "bye"}`` when the last one goes, ``{type: "select", key}`` when a row
+is opened. It sends from the beginning, since a kernel that is busy then hears no hello for long; after a bye
+it rests until the next hello.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import traitlets
+
+from hercle_nb.widgets._frontend import LiveWidget
+from hercle_nb.widgets._interface import Ticker, every
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Row: TypeAlias = list[Any]
+
+RING = 5_000  # rows that a browser keeps
+PIECE = 500  # rows in a message
+TICK = 0.11  # seconds between two messages of a kind: ten a second at most, however late one of them leaves
+_TEXT = 500_000  # characters in a message; more than that ten times a second is a burden to a browser
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Attributes:
+        name: Its name in downloads.
+        label: Its heading.
+        kind: How its values are shown: ``text``; ``number``, to the right; ``time``, an ISO 8601 text, as the
+            time of day; ``json``, a JSON text, laid out when the row is opened.
+        width: In CSS.
+        choice: Whether rows can be filtered by one of its values.
+    """
+
+    name: str
+    label: str
+    kind: Literal["text", "number", "time", "json"] = "text"
+    width: str = "8em"
+    choice: bool = False
+
+
+class Source(Protocol):
+    """Where rows come from; asked on the interface thread alone.
+
+    The first value of a row is its key, a whole number. The browser shows rows in the order of their keys; a
+    row whose key is there already replaces that one.
+    """
+
+    def latest(self) -> list[Row]:
+        """The rows for a browser that has none, at most `RING`."""
+
+    def begin(self) -> None:
+        """Let `fresh` go on from here."""
+
+    def fresh(self) -> tuple[list[Row], int]:
+        """The newest rows since `begin` or the last call, at most `PIECE`, and how many it left out."""
+
+    def state(self) -> dict[str, Any]:
+        """What the head of the table says: ``state``, ``reason`` and ``notes``, a list of texts."""
+
+    def ended(self) -> bool:
+        """Whether no further row will come."""
+
+
+class LiveTable(LiveWidget):
+    """A live table of rows, drawn by the browser.
+
+    Args:
+        source: Where the rows come from.
+        columns: What they hold.
+        label: The table's name, for assistive technology.
+        home: Where all rows are, skipped ones too: ``hub.events``.
+        file: The name of downloaded files, without suffix.
+        select: Whether a row that is opened is told to the callbacks of `on_select`.
+    """
+
+    columns: Any = traitlets.List().tag(sync=True)
+    options: Any = traitlets.Dict().tag(sync=True)
+    state: Any = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self, source: Source, columns: list[Column], label: str, home: str, file: str, *, select: bool = False
+    ) -> None:
+        self._source: Source | None = source  # until it is closed
+        self._closing = threading.Lock()
+        self._ticker: Ticker | None = None
+        self._backlog: list[Row] = []
+        self._skipped = 0
+        self._selected: list[Callable[[Any], object]] = []
+        super().__init__(
+            face="table",
+            columns=[asdict(column) for column in columns],
+            options={"label": label, "home": home, "file": file, "select": select},
+            state=source.state(),
+        )
+        self._start()
+
+    def on_select(self, callback: Callable[[Any], object]) -> None:
+        """Call back with the key of each row that is opened, on the interface thread."""
+        self._selected.append(callback)
+
+    def close(self) -> None:
+        """Send no more, let the source go, and go; does nothing the second time."""
+        with self._closing:  # not while a hello starts the ticker
+            self._source = None
+            self._rest()
+        super().close()
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "select":
+            for callback in self._selected:
+                callback(message.get("key"))
+            return
+        with self._closing:
+            if kind == "hello":
+                self._start()
+            elif kind == "bye" and self._ticker is not None:
+                self._rest()
+                self.send({"type": "anyone"})
+
+    def _fail(self, error: Exception) -> None:
+        self.state = self.state | failure(error)
+
+    def _start(self) -> None:
+        """Send what a browser lacks that has nothing, and what comes."""
+        source = self._source
+        if source is None:
+            return
+        if self._ticker is None:
+            source.begin()
+            self._ticker = every(TICK, self._tick, self._fail)
+        self._backlog = source.latest()
+
+    def _rest(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self._ticker = None
+        self._backlog = []
+
+    def _tick(self) -> None:
+        """Send at most one message of rows and one of state: what is new, then what fresh browsers lack."""
+        source = self._source
+        if source is None:
+            return
+        state = source.state()
+        rows, skipped = source.fresh()
+        taken = _last(rows, PIECE, _TEXT)
+        self._skipped += skipped + len(rows) - len(taken)
+        older = _last(self._backlog, PIECE - len(taken), _TEXT - sum(map(_size, taken)))
+        del self._backlog[len(self._backlog) - len(older) :]
+        if taken or older:
+            self.send({"type": "rows", "rows": older + taken, "skipped": self._skipped})
+        elif state == self.state and not self._backlog and source.ended():
+            self._rest()
+        if state != self.state:
+            self.state = state
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    """The part of a table's state that says that it stands still."""
+    return {"reason": f"This table could not be brought up to date: {type(error).__name__}: {error}"}
+
+
+def _last(rows: list[Row], count: int, text: int) -> list[Row]:
+    """The last rows, at most so many and of so much text."""
+    begin = len(rows)
+    while begin and len(rows) - begin < count and (text := text - _size(rows[begin - 1])) >= 0:
+        begin -= 1
+    return rows[begin:]
+
+
+def _size(row: Row) -> int:
+    return sum(len(value) for value in row if isinstance(value, str))

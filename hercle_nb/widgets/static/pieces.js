@@ -1,0 +1,80 @@
+// Pieces for any face. What comes from outside is text, never markup.
+
+/** An element with attributes (functions are listeners) and children (strings are text). */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  if (element.tabIndex >= 0) element.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes its keys
+  return element;
+}
+
+/** Set a text where it differs, so that nothing is announced or laid out again without need. */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+const counted = (number, noun) => `${number.toLocaleString("en-US")} ${noun}${number === 1 ? "" : "s"}`;
+
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** A text in which characters that cannot be seen, or turn the direction of others, are named. */
+function visible(text) {
+  const code = (found) => found.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+  return text.replace(UNSEEN, (found) => `U+${code(found)}`);
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // no permission, or a page without https
+    const field = make("textarea");
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+}
+
+function download(name, type, text) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+/** A JSON text laid out by its own characters: a number stays digit for digit, half a text is no error. */
+function laidOut(text) {
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"?|[{}[\],:]|\s+|[^"{}[\],:\s]+/gs) ?? [];
+  const solid = tokens.filter((token) => token.trim());
+  return solid
+    .map((token, index) => {
+      if ("{[".includes(token)) {
+        if ("}]".includes(solid[index + 1] ?? " ")) return token;
+        depth += 1;
+        return token + line();
+      }
+      if ("}]".includes(token)) {
+        if ("{[".includes(solid[index - 1] ?? " ")) return token;
+        depth = Math.max(0, depth - 1);
+        return line() + token;
+      }
+      if (token === ",") return token + line();
+      return token === ":" ? ": " : visible(token);
+    })
+    .join("");
+}
+
+/** Tell the other side; without a kernel there is none. */
+function tell(model, message) {
+  try {
+    model.send(message);
+  } catch {
+    // the badge says so
+  }
+}
