@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser import AXE, clear, lab, run, run_all, theme, violations
-from tests.test_browser import pytestmark as in_a_browser
+from tests.jupyterlab import NEEDS_CHROMIUM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.browser import Lab
     from tests.servers import HubProcess
 
-pytestmark = in_a_browser
+pytestmark = NEEDS_CHROMIUM
 
 ROW = 24  # pixels
 

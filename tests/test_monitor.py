@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import hercle_nb as hercle
+from hercle_nb.widgets import _table
 from hercle_nb.widgets._event_rows import COLUMNS
 from hercle_nb.widgets._frontend import Region
 from hercle_nb.widgets._table import LiveTable
@@ -107,6 +108,27 @@ def test_sends_unasked(browser: Browser, simulator: HubProcess, hub: hercle.Hub)
     """Rows are sent before any hello, which a kernel that computes would hear too late."""
     push(simulator, hub, 100)
     until(lambda: browser.seqs() == list(range(101)))
+
+
+def test_rests_where_nobody_is_heard(
+    browser: Browser, simulator: HubProcess, hub: hercle.Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a browser that is gone without a word not all is sent; once it is back it gets the latest."""
+    with monkeypatch.context() as patch:
+        patch.setattr(_table, "_UNHEARD", 20_000)
+        push(simulator, hub, 1_000)
+        until(lambda: browser._table._forgotten)
+        sent = len(browser.seqs())
+        push(simulator, hub, 1_000)
+        time.sleep(3 * _table.TICK)
+        assert len(browser.seqs()) == sent
+    browser.messages.clear()
+    browser.say("here")
+    until(lambda: set(browser.seqs()) == set(range(2_001)))
+    browser.messages.clear()
+    browser.say("here")  # a sign of life is no wish
+    push(simulator, hub, 1)
+    until(lambda: browser.seqs() == [2_001])
 
 
 def test_rows(browser: Browser, hub: hercle.Hub) -> None:

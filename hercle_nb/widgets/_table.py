@@ -5,9 +5,10 @@ download) happens in the browser, which keeps the last 5,000. Rows are custom me
 
 Messages to the browser: ``{type: "rows", rows, skipped}``, each row a list with a value for each column, and
 ``{type: "anyone"}``, which whoever is there answers with a hello. From it: ``{type: "hello"}`` when a view
-appears where there was none, ``{type: "bye"}`` when the last one goes, ``{type: "select", key}`` when a row
-is opened. It sends from the beginning, since a kernel that is busy then hears no hello for long; after a bye
-it rests until the next hello.
+appears where there was none, ``{type: "here"}`` now and then while there is one, ``{type: "bye"}`` when the
+last one goes, ``{type: "select", key}`` when a row is opened. It sends from the beginning, since a kernel
+that is busy then hears no hello for long; after a bye it rests until the next hello. Where nobody is heard
+for long it rests too: of a browser that is gone, Jupyter's server keeps all messages.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ Row: TypeAlias = list[Any]
 RING = 5_000  # rows that a browser keeps
 PIECE = 500  # rows in a message
 TICK = 0.11  # seconds between two messages of a kind: ten a second at most, however late one of them leaves
+_UNHEARD = 50_000_000  # characters sent without a word from a browser
 _TEXT = 500_000  # characters in a message; more than that ten times a second is a burden to a browser
 
 
@@ -99,6 +101,8 @@ class LiveTable(LiveWidget):
         self._ticker: Ticker | None = None
         self._backlog: list[Row] = []
         self._skipped = 0
+        self._unheard = 0
+        self._forgotten = False
         self._selected: list[Callable[[Any], object]] = []
         super().__init__(
             face="table",
@@ -126,7 +130,8 @@ class LiveTable(LiveWidget):
                 callback(message.get("key"))
             return
         with self._closing:
-            if kind == "hello":
+            forgotten, self._forgotten, self._unheard = self._forgotten, False, 0
+            if kind == "hello" or (kind == "here" and forgotten):
                 self._start()
             elif kind == "bye" and self._ticker is not None:
                 self._rest()
@@ -164,6 +169,10 @@ class LiveTable(LiveWidget):
         del self._backlog[len(self._backlog) - len(older) :]
         if taken or older:
             self.send({"type": "rows", "rows": older + taken, "skipped": self._skipped})
+            self._unheard += sum(map(_size, older + taken))
+            if self._unheard > _UNHEARD:
+                self._forgotten = True
+                self._rest()
         elif state == self.state and not self._backlog and source.ended():
             self._rest()
         if state != self.state:

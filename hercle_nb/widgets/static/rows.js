@@ -2,6 +2,7 @@
 
 const RING = 5000; // rows kept
 const CHOICES = 200; // values offered for a column
+const HERE = 10_000; // milliseconds between two signs of life
 const LONGEST = 300; // characters of a value in the table; an opened row has more
 
 /** The last rows of a model, for all of its views. */
@@ -13,6 +14,7 @@ class Rows {
   #byKey = new Map();
   #skippedBefore;
   #model;
+  #here;
 
   constructor(model) {
     this.#model = model;
@@ -28,11 +30,13 @@ class Rows {
     this.views.add(view);
     if (this.views.size === 1) {
       tell(this.#model, { type: "hello" });
+      this.#here = setInterval(() => tell(this.#model, { type: "here" }), HERE);
       addEventListener("pagehide", this.#bye); // or the server keeps for ever what nobody fetches
     }
     return () => {
       this.views.delete(view);
       if (this.views.size === 0) {
+        clearInterval(this.#here);
         removeEventListener("pagehide", this.#bye);
         this.#bye();
       }
