@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from hercle_nb._face import Face, check_poll, check_timeout, start
+from hercle_nb._keywords import with_helpful_keywords
 from hercle_nb.aio import AsyncHub
 from hercle_nb.config import ApiKey
 
@@ -334,6 +335,7 @@ class Hub(Face):
         """
         return self._wait(self.aio.prices(pair, size, timeout=timeout))
 
+    @with_helpful_keywords
     def form(
         self,
         *,
@@ -341,24 +343,33 @@ class Hub(Face):
         amount_sat: int | None = None,
         memo: str | None = None,
         expiry_hours: int | None = 24,
+        client_id: str | None = None,
+        confirm_above_btc: Any = "0.1",
+        plain: bool = False,
     ) -> InvoiceForm:
         """Show a form that creates invoices with this hub.
+
+        It keeps the hub alive until its `close`. One press creates one invoice, however often it is pressed.
 
         Args:
             amount_btc: What the amount field holds at first, in BTC.
             amount_sat: The same in satoshis.
             memo: What the memo field holds at first.
             expiry_hours: What the expiry field holds at first; None for the hub's default.
+            client_id: What the field of the ClientId holds at first; None for one that is made.
+            confirm_above_btc: Larger amounts are asked about before they are sent; on production all are.
+            plain: Use ipywidgets alone, for notebooks that cannot load anywidget's front end.
 
         Raises:
             InvalidRequest: A default breaks a rule.
         """
+        from hercle_nb.widgets._draft import Draft
         from hercle_nb.widgets.form import InvoiceForm
 
-        return InvoiceForm(
-            self, amount_btc=amount_btc, amount_sat=amount_sat, memo=memo, expiry_hours=expiry_hours
-        )
+        draft = Draft.with_defaults(amount_btc, amount_sat, memo, expiry_hours, client_id)
+        return InvoiceForm(self, draft, confirm_above_btc=confirm_above_btc, plain=plain)
 
+    @with_helpful_keywords
     def monitor(self, *, plain: bool = False) -> EventMonitor:
         """Show the hub's events as they arrive, and the state of the connection.
 

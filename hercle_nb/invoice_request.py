@@ -92,8 +92,8 @@ class InvoiceRequest:
         else:
             msat = amounts.sat_to_msat(amount_sat)
         object.__setattr__(self, "amount_msat", msat)
-        object.__setattr__(self, "memo", _checked_memo(memo))
-        object.__setattr__(self, "expiry_hours", _checked_expiry(expiry_hours))
+        object.__setattr__(self, "memo", check_memo(memo))
+        object.__setattr__(self, "expiry_hours", check_expiry(expiry_hours))
         object.__setattr__(self, "client_id", check_client_id(client_id))
 
     @property
@@ -154,7 +154,12 @@ def check_client_id(given: Any) -> str:
     return given
 
 
-def _checked_memo(memo: Any) -> str | None:
+def check_memo(memo: Any) -> str | None:
+    """A memo as it is sent, in Unicode's composed form.
+
+    Raises:
+        InvalidRequest: No text, too long, or with characters that do not show themselves.
+    """
     if memo is None:
         return None
     if not isinstance(memo, str):
@@ -179,7 +184,12 @@ def _checked_memo(memo: Any) -> str | None:
     return text
 
 
-def _checked_expiry(hours: Any) -> int | None:
+def check_expiry(hours: Any) -> int | None:
+    """The hours until an invoice expires; None for the hub's default.
+
+    Raises:
+        InvalidRequest: Not a whole number from 1 to 720.
+    """
     if hours is None:
         return None
     number = amounts.whole(amounts.plain_number(hours, "expiry_hours=24"))

@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 logger = logging.getLogger("hercle_nb")
 
 Work: TypeAlias = "Callable[[], object]"
 OnError: TypeAlias = "Callable[[Exception], object]"
 F = TypeVar("F")
+T = TypeVar("T")
 
 _END = 2.0  # seconds that the thread gets to finish what it is at when the interpreter ends
 
@@ -40,6 +42,13 @@ def post(work: Work, on_error: OnError | None = None) -> None:
         on_error: Called there too, with what ``work`` raised, to show it in the widget. It is logged anyway.
     """
     _interface.post(work, on_error)
+
+
+def when_done(
+    future: Future[T], work: Callable[[Future[T]], object], on_error: OnError | None = None
+) -> None:
+    """Have something done on the interface thread once a future is done; ``work`` is given the future."""
+    future.add_done_callback(lambda done: post(lambda: work(done), on_error))
 
 
 def every(seconds: float, work: Work, on_error: OnError | None = None) -> Ticker:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from html import escape
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
+import traitlets
 
 from hercle_nb import amounts
-from hercle_nb.errors import CommandRejected, HercleError
-from hercle_nb.invoice_request import InvoiceRequest, check_client_id
+from hercle_nb.invoice_request import MAX_MEMO_BYTES
+from hercle_nb.widgets import _interface
+from hercle_nb.widgets._box import Box
+from hercle_nb.widgets._creation import Creation
+from hercle_nb.widgets._draft import BTC, EXPIRIES, SAT, Draft
+from hercle_nb.widgets._frontend import LiveWidget, Region, available
+from hercle_nb.widgets._plain_form import PlainForm
+from hercle_nb.widgets.card import InvoiceCard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,210 +22,133 @@ if TYPE_CHECKING:
     from hercle_nb.hub import Hub
     from hercle_nb.invoices import Invoice
 
-logger = logging.getLogger("hercle_nb")
-
-BTC, SAT = "BTC", "sat"
-EXPIRIES = [
-    ("1 hour", 1),
-    ("24 hours", 24),
-    ("7 days", 168),
-    ("30 days", 720),
-    ("hub's default (24 hours)", None),
-]
-
-_ERROR = "border-left:4px solid #c62828;padding:4px 10px;overflow-wrap:anywhere;line-height:1.4"
-_WITHOUT_KERNEL = "A form for new invoices stands here while a kernel is running: run this cell to use it."
+_LABEL = "New invoice"
+_TICK = 0.5  # seconds
 
 
-class InvoiceForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published without types
+class InvoiceForm(Box):
     """A form that creates one invoice, and then another one if asked to.
 
-    One press of its button sends one creation, however fast it is pressed again: the form keeps its ClientId
-    until ``Another invoice`` is pressed, and the hub never sends a ClientId twice.
+    One press sends one creation, however often it is pressed: the form keeps its ClientId until ``Another
+    invoice``, and the hub never sends a ClientId twice. It keeps its hub alive until `close`.
 
     Args:
         hub: The hub that creates.
-        amount_btc: What the amount field holds at first, in BTC.
-        amount_sat: The same in satoshis.
-        memo: What the memo field holds at first.
-        expiry_hours: What the expiry field holds at first; None for the hub's default.
-
-    Attributes:
-        invoice: The last invoice made, or None.
+        draft: What the fields hold at first.
+        confirm_above_btc: Larger amounts are asked about before they are sent; on production all are.
+        plain: Use ipywidgets alone; also done where anywidget is missing.
 
     Raises:
-        InvalidRequest: A default breaks a rule.
+        InvalidRequest: ``confirm_above_btc`` is no amount.
     """
 
-    def __init__(
-        self,
-        hub: Hub,
-        *,
-        amount_btc: Any = None,
-        amount_sat: int | None = None,
-        memo: str | None = None,
-        expiry_hours: int | None = 24,
-    ) -> None:
-        self.invoice: Invoice | None = None
-        self._hub = hub
-        self._callbacks: list[Callable[[Invoice], None]] = []
-        self._client_id = check_client_id(None)
-        self._busy = False
-        self._lock = threading.Lock()
-        self._build()
-        self._fill(amount_btc, amount_sat, memo, expiry_hours)
-        self._connect_callbacks()
-        super().__init__(
-            [self._amount_row, self._memo, self._expiry, self._buttons, self._problem, self._result]
-        )
-        self.add_class("hn-form")
+    without_kernel = "A form for new invoices stands here while a kernel is running: run this cell to use it."
 
-    def on_created(self, callback: Callable[[Invoice], None]) -> None:
-        """Call back with each invoice that this form makes, on the hub's thread: do not block there."""
+    def __init__(
+        self, hub: Hub, draft: Draft, *, confirm_above_btc: Any = "0.1", plain: bool = False
+    ) -> None:
+        self._plain = plain or not available()
+        self._hub = hub
+        self._callbacks: list[Callable[[Invoice], object]] = []
+        limit = amounts.btc_to_msat(confirm_above_btc, allow_msat=True)
+        self._creation = Creation(hub, draft, limit, self._change, self._created)
+        self._card: InvoiceCard | None = None
+        self._face: PlainForm | LiveForm = (PlainForm if self._plain else LiveForm)(self._creation)
+        self._result = Box([])
+        region = [] if self._plain else [Region(_LABEL)]
+        super().__init__([*region, self._face, self._result])
+        self.add_class("hn-form-box")
+        self._ticker = _interface.every(_TICK, self._creation.tick, self._fail)
+
+    @property
+    def invoice(self) -> Invoice | None:
+        """The last invoice made, as it was then, or None."""
+        return self._creation.invoice
+
+    def on_created(self, callback: Callable[[Invoice], object]) -> None:
+        """Call back with each invoice that this form makes, on the thread of the hub's callbacks.
+
+        A blocking verb works there. What a callback raises is logged and counted.
+        """
+        self._hub._core.callbacks.begin()
         self._callbacks.append(callback)
 
-    def _build(self) -> None:
-        wide = ipywidgets.Layout(width="min(480px, 98%)")
-        self._amount = ipywidgets.Text(
-            description="Amount", placeholder="0.001", layout={"width": "min(280px, 70%)"}
-        )
-        self._unit = ipywidgets.Dropdown(
-            description="Unit",
-            options=[BTC, SAT],
-            layout={"width": "130px"},
-            style={"description_width": "40px"},
-        )
-        self._echo = ipywidgets.HTML()
-        self._memo = ipywidgets.Text(description="Memo", placeholder="none", layout=wide)
-        self._expiry = ipywidgets.Dropdown(description="Expiry", options=EXPIRIES, value=24, layout=wide)
-        self._create = ipywidgets.Button(description="Create invoice", button_style="primary")
-        self._another = ipywidgets.Button(description="Another invoice", disabled=True)
-        self._problem = ipywidgets.HTML()
-        self._result = ipywidgets.HTML()
-        self._amount_row = ipywidgets.HBox(
-            [self._amount, self._unit, self._echo], layout={"flex_flow": "row wrap"}
-        )
-        self._buttons = ipywidgets.HBox([self._create, self._another], layout={"margin": "4px 0 4px 90px"})
+    def last_state(self) -> str:
+        """The last invoice, if there is one."""
+        return "" if self.invoice is None else self.invoice._repr_html_()
 
-    def _fill(
-        self, amount_btc: Any, amount_sat: int | None, memo: str | None, expiry_hours: int | None
-    ) -> None:
-        empty = amount_btc is None and amount_sat is None
-        request = InvoiceRequest(amount_btc, memo, expiry_hours, amount_sat=1 if empty else amount_sat)
-        if not empty:
-            self._unit.value = BTC if amount_sat is None else SAT
-            self._amount.value = _amount_text(request.amount_msat, self._unit.value)
-        self._memo.value = request.memo or ""
-        hours = request.expiry_hours
-        if hours not in dict(EXPIRIES).values():
-            self._expiry.options = [(f"{hours} hours", hours), *EXPIRIES]
-        self._expiry.value = hours
-        self._show_echo()
+    def close(self) -> None:
+        """Go, and let the hub go; does nothing the second time. What was sent goes on."""
+        self._ticker.cancel()
+        super().close()
 
-    def _connect_callbacks(self) -> None:
-        self._amount.observe(lambda _: self._show_echo(), "value")
-        self._unit.observe(self._convert, "value")
-        self._create.on_click(lambda _: self._press())
-        self._another.on_click(lambda _: self._start_over())
+    def _change(self) -> None:
+        self._face.show(self._creation.view())
+        if self._creation.invoice is None or self._face.phase != "created":
+            self._show_card(None)
 
-    def _request(self) -> InvoiceRequest:
-        """What the fields say.
-
-        Raises:
-            InvalidRequest: A field breaks a rule.
-        """
-        text = self._amount.value.strip()
-        msat = _amount_msat(text, self._unit.value)
-        return InvoiceRequest(
-            amounts.msat_to_btc(msat), self._memo.value or None, self._expiry.value, self._client_id
-        )
-
-    def _show_echo(self) -> None:
-        """Say the amount in the other unit, so that a slip of the unit is seen before it is sent."""
-        try:
-            msat = _amount_msat(self._amount.value.strip(), self._unit.value)
-        except HercleError:
-            self._echo.value = ""
-        else:
-            other = amounts.format_sat(msat) if self._unit.value == BTC else amounts.format_btc(msat)
-            self._echo.value = f"= {other}"
-
-    def _convert(self, change: dict[str, Any]) -> None:
-        """Keep the amount when the unit changes: its text is converted, or cleared if it was none."""
-        try:
-            msat = _amount_msat(self._amount.value.strip(), change["old"])
-        except HercleError:
-            self._amount.value = ""
-        else:
-            self._amount.value = _amount_text(msat, change["new"])
-        self._show_echo()
-
-    def _press(self) -> None:
-        """Start one creation; a press meanwhile does nothing."""
-        with self._lock:
-            if self._busy or self._create.disabled:
-                return
-            self._busy = True
-        self._create.disabled = True
-        self._problem.value = ""
-        try:
-            request = self._request()
-            self._hub._note_missing_journal(stacklevel=1)
-            self._hub._portal.submit(self._finish(request))
-        except HercleError as error:
-            self._show_problem(error)
-
-    async def _finish(self, request: InvoiceRequest) -> None:
-        """Wait for the hub and show what came of it; on the hub's thread."""
-        try:
-            invoice = await self._hub._core.create(request, self._hub.timeout)
-        except HercleError as error:
-            if isinstance(error, CommandRejected):
-                self._client_id = check_client_id(None)  # refused for good; a mended request is a new one
-            self._show_problem(error)
-            return
-        self._result.value = invoice._repr_html_()
-        self._another.disabled = False
-        self._busy = False
-        self.invoice = invoice
+    def _created(self, invoice: Invoice) -> None:
+        self._show_card(InvoiceCard(self._hub, invoice, plain=self._plain))
         for callback in self._callbacks:
-            try:
-                callback(invoice)
-            except Exception:
-                logger.exception("a callback of the form failed")
+            self._hub._core.callbacks.post(callback, invoice)
 
-    def _show_problem(self, error: HercleError) -> None:
-        self._problem.value = f'<div role="alert" style="{_ERROR}">{escape(str(error))}</div>'
-        self._create.disabled = False
-        self._another.disabled = False
-        self._busy = False
+    def _show_card(self, card: InvoiceCard | None) -> None:
+        if card is self._card:
+            return
+        gone, self._card = self._card, card
+        self._result.children = [] if card is None else [card]
+        if gone is not None:
+            gone.close()
 
-    def _start_over(self) -> None:
-        with self._lock:
-            if self._busy:
-                return
-            self._client_id = check_client_id(None)
-        self._problem.value = ""
-        self._result.value = ""
-        self._create.disabled = False
-        self._another.disabled = True
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget, and for viewers without a kernel a sentence in its place."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle:
-            shown = self.invoice._repr_html_() if self.invoice else ""
-            bundle["text/html"] = f"<p><em>{_WITHOUT_KERNEL}</em></p>{shown}"
-            bundle["text/plain"] = f"InvoiceForm: {_WITHOUT_KERNEL}"
-        return bundle
+    def _fail(self, error: Exception) -> None:
+        self._face.show(self._creation.view() | {"told": f"{type(error).__name__}: {error}"})
 
 
-def _amount_msat(text: str, unit: str) -> int:
-    """The amount that a text in that unit means; satoshis as a whole number."""
-    if unit == SAT and text.isascii() and text.isdigit() and len(text) < 20:
-        return amounts.sat_to_msat(int(text))
-    return amounts.sat_to_msat(text) if unit == SAT else amounts.btc_to_msat(text)
+class LiveForm(LiveWidget):
+    """The fields and buttons, drawn by the browser; see the face ``form``.
 
+    From the browser: ``{type: "edit", fields, mark}`` as one types, ``{type: "create", fields, mark, turn}``,
+    and ``{type, turn}`` with the type ``confirm``, ``back``, ``wait``, ``look``, ``new`` or ``another``.
 
-def _amount_text(msat: int, unit: str) -> str:
-    return f"{amounts.msat_to_btc(msat):f}" if unit == BTC else str(msat // amounts.MSAT_PER_SAT)
+    Attributes:
+        options: What there is to choose from, and how long a memo may be.
+        state: What `Creation.view` gives.
+    """
+
+    options: Any = traitlets.Dict().tag(sync=True)
+    state: Any = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, creation: Creation) -> None:
+        self._creation = creation
+        options = {"units": [BTC, SAT], "expiries": list(EXPIRIES.items()), "memo_bytes": MAX_MEMO_BYTES}
+        super().__init__(face="form", options=options, state=creation.view())
+
+    @property
+    def phase(self) -> str:
+        """The phase that is shown."""
+        return str(self.state["phase"])
+
+    def show(self, view: dict[str, Any]) -> None:
+        """Show what the creation has come to; on the interface thread."""
+        self.state = view
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        creation, kind, turn = self._creation, message.get("type"), message.get("turn")
+        steps: dict[Any, Callable[[int], None]] = {
+            "confirm": creation.confirm,
+            "back": creation.back,
+            "wait": creation.keep_waiting,
+            "look": creation.look_again,
+            "new": creation.create_new,
+            "another": creation.another,
+        }
+        mark = str(message.get("mark", ""))
+        if kind == "edit":
+            creation.edit(Draft.of(message.get("fields")), mark)
+        elif isinstance(turn, int) and kind == "create":
+            creation.create(Draft.of(message.get("fields")), turn, mark)
+        elif isinstance(turn, int) and kind in steps:
+            steps[kind](turn)
+
+    def _fail(self, error: Exception) -> None:
+        self.state = self._creation.view() | {"told": f"{type(error).__name__}: {error}"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import ipywidgets
-
+from hercle_nb.widgets._box import Box
 from hercle_nb.widgets._event_rows import COLUMNS, EventRows
 from hercle_nb.widgets._frontend import available
 from hercle_nb.widgets._plain import PlainTable, events_html
@@ -15,11 +14,10 @@ if TYPE_CHECKING:
     from hercle_nb.hub import Hub
 
 _LABEL = "Hub events"
-_WITHOUT_KERNEL = "A live table of events stands here while a kernel is running: run this cell to see it."
 _LAST = 20  # rows for viewers without a kernel
 
 
-class EventMonitor(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published without types
+class EventMonitor(Box):
     """A live table of a hub's events, with the state of its connection.
 
     It keeps its hub alive until `close`. What it shows is read from the hub's log, on the interface thread.
@@ -28,6 +26,8 @@ class EventMonitor(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publ
         hub: The hub.
         plain: Use ipywidgets alone; also done where anywidget is missing.
     """
+
+    without_kernel = "A live table of events stands here while a kernel is running: run this cell to see it."
 
     def __init__(self, hub: Hub, *, plain: bool = False) -> None:
         rows = EventRows(hub)
@@ -42,16 +42,10 @@ class EventMonitor(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publ
 
     def close(self) -> None:
         """Go, and let the hub go; does nothing the second time."""
-        self._table.close()
         self._rows = None
         super().close()
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """The widget, and for viewers without a kernel the last state and a sentence in its place."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle and self._rows is not None:
-            state = self._rows.state()
-            shown = events_html(state, self._rows.latest(_LAST), _LABEL)
-            bundle["text/html"] = f"<p><em>{_WITHOUT_KERNEL}</em></p>{shown}"
-            bundle["text/plain"] = f"EventMonitor: {state['state']}. {_WITHOUT_KERNEL}"
-        return bundle
+    def last_state(self) -> str:
+        """The state of the connection and the last rows."""
+        rows = self._rows
+        return "" if rows is None else events_html(rows.state(), rows.latest(_LAST), _LABEL)

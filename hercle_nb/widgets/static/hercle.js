@@ -19,8 +19,7 @@ function region(model) {
   };
 }
 
-const faces = { region, table };
-
+const faces = { card, form, region, table };
 
 export default () => {
   let draw;

@@ -12,6 +12,27 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+function button(label, click, more = "") {
+  return make("button", { type: "button", class: `hn-button ${more}`, click }, label);
+}
+
+/** Disable a button for all but the focus, which it keeps. */
+function disable(element, disabled) {
+  element.setAttribute("aria-disabled", disabled);
+}
+
+/** Whether the kernel of a view is gone. */
+const dead = (el) => el.closest(".jupyter-widgets-disconnected") !== null;
+
+/** Show a hub's state and the reason for it. */
+function showState(badge, reason, el, told) {
+  const gone = dead(el);
+  const state = gone ? "closed" : told.state;
+  badge.dataset.state = state;
+  say(badge, state.charAt(0).toUpperCase() + state.slice(1));
+  say(reason, visible(gone ? "The kernel is gone; run the cell again." : told.reason));
+}
+
 /** Set a text where it differs, so that nothing is announced or laid out again without need. */
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -38,6 +59,13 @@ async function copy(text) {
     document.execCommand("copy");
     field.remove();
   }
+}
+
+/** Copy a text and say so for a moment. */
+async function copied(text, place) {
+  await copy(text);
+  say(place, "Copied");
+  setTimeout(() => say(place, ""), 2000);
 }
 
 function download(name, type, text) {
@@ -77,4 +105,40 @@ function tell(model, message) {
   } catch {
     // the badge says so
   }
+}
+
+const HERE = 10_000; // milliseconds between two signs of life
+
+/** Tells the other side while a model has views in this browser. */
+class Presence {
+  views = new Set();
+  #model;
+  #here;
+
+  constructor(model) {
+    this.#model = model;
+    model.on("msg:custom", (message) => {
+      if (message.type === "anyone" && this.views.size) tell(model, { type: "hello" });
+    });
+  }
+
+  /** A view appears; call what this gives when it goes. */
+  enter(view) {
+    this.views.add(view);
+    if (this.views.size === 1) {
+      tell(this.#model, { type: "hello" });
+      this.#here = setInterval(() => tell(this.#model, { type: "here" }), HERE);
+      addEventListener("pagehide", this.#bye); // or the server keeps for ever what nobody fetches
+    }
+    return () => {
+      this.views.delete(view);
+      if (this.views.size === 0) {
+        clearInterval(this.#here);
+        removeEventListener("pagehide", this.#bye);
+        this.#bye();
+      }
+    };
+  }
+
+  #bye = () => tell(this.#model, { type: "bye" });
 }

@@ -2,7 +2,6 @@
 
 const RING = 5000; // rows kept
 const CHOICES = 200; // values offered for a column
-const HERE = 10_000; // milliseconds between two signs of life
 const LONGEST = 300; // characters of a value in the table; an opened row has more
 
 /** The last rows of a model, for all of its views. */
@@ -10,40 +9,18 @@ class Rows {
   all = []; // {key, values}, in the order of their keys
   skipped = 0; // since this browser first heard
   choices; // the values of each column that has a choice
-  views = new Set(); // functions to call when rows have come
+  presence; // its views are functions to call when rows have come
   #byKey = new Map();
   #skippedBefore;
-  #model;
-  #here;
 
   constructor(model) {
-    this.#model = model;
+    this.presence = new Presence(model);
     const offers = (column, i) => (column.choice ? [[i, new Set()]] : []);
     this.choices = new Map(model.get("columns").flatMap(offers));
     model.on("msg:custom", (message) => {
       if (message.type === "rows") this.#take(message);
-      else if (message.type === "anyone" && this.views.size) tell(model, { type: "hello" });
     });
   }
-
-  watch(view) {
-    this.views.add(view);
-    if (this.views.size === 1) {
-      tell(this.#model, { type: "hello" });
-      this.#here = setInterval(() => tell(this.#model, { type: "here" }), HERE);
-      addEventListener("pagehide", this.#bye); // or the server keeps for ever what nobody fetches
-    }
-    return () => {
-      this.views.delete(view);
-      if (this.views.size === 0) {
-        clearInterval(this.#here);
-        removeEventListener("pagehide", this.#bye);
-        this.#bye();
-      }
-    };
-  }
-
-  #bye = () => tell(this.#model, { type: "bye" });
 
   #take({ rows, skipped }) {
     const fresh = [];
@@ -68,7 +45,7 @@ class Rows {
     this.all = all.slice(-RING); // a new list: a paused view keeps its own
     this.#skippedBefore ??= skipped;
     this.skipped = skipped - this.#skippedBefore;
-    for (const view of this.views) view();
+    for (const view of this.presence.views) view();
   }
 }
 

@@ -7,7 +7,7 @@ function table(model) {
   const rows = new Rows(model);
   return (el) => {
     const view = new TableView(model, rows, el);
-    const leave = rows.watch(view.draw);
+    const leave = rows.presence.enter(view.draw);
     return () => {
       leave();
       view.close();
@@ -70,7 +70,6 @@ class TableView {
 
   #build() {
     const parts = this.#parts;
-    const button = (label, click) => make("button", { type: "button", class: "hn-button", click }, label);
     parts.badge = make("span", { role: "status", class: "hn-badge" });
     parts.reason = make("span", { class: "hn-reason", "aria-live": "polite" });
     parts.notes = make("span", { class: "hn-quiet" });
@@ -105,7 +104,7 @@ class TableView {
     return make(
       "section",
       {
-        class: "hn-table",
+        class: "hn-face hn-table",
         "aria-label": this.#options.label,
         keydown: (event) => event.key === "Escape" && this.#open && this.#shut(),
       },
@@ -220,21 +219,16 @@ class TableView {
       const json = this.#columns.findIndex((column) => column.kind === "json");
       const text = row.values[json] ?? "";
       const title = `Row ${row.key}`;
-      const copied = make("span", { "aria-live": "polite", class: "hn-quiet" });
-      const button = (label, click) => make("button", { type: "button", class: "hn-button", click }, label);
+      const said = make("span", { "aria-live": "polite", class: "hn-quiet" });
       detail.setAttribute("aria-label", title);
       detail.append(
         make(
           "div",
           { class: "hn-line" },
           make("strong", {}, title),
-          button("Copy", async () => {
-            await copy(text);
-            say(copied, "Copied");
-            setTimeout(() => say(copied, ""), 2000);
-          }),
+          button("Copy", () => copied(text, said)),
           button("Close", () => this.#shut()),
-          copied,
+          said,
         ),
         make("pre", { tabindex: "0" }, laidOut(text)),
       );
@@ -246,12 +240,8 @@ class TableView {
 
   #drawState() {
     const { badge, reason, notes } = this.#parts;
-    const dead = this.#el.closest(".jupyter-widgets-disconnected") !== null;
     const told = this.#model.get("state");
-    const state = dead ? "closed" : told.state;
-    badge.dataset.state = state;
-    say(badge, state.charAt(0).toUpperCase() + state.slice(1));
-    say(reason, visible(dead ? "The kernel is gone; run the cell again." : told.reason));
+    showState(badge, reason, this.#el, told);
     say(notes, visible(told.notes.join(" · ")));
     this.#parts.follow.setAttribute("aria-pressed", this.#held === null);
   }

@@ -1,0 +1,32 @@
+"""What every face is: a box of widgets, and plain HTML where there is no kernel."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets
+
+
+class Box(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published without types
+    """A box that closes what is in it with itself, and leaves its last state to viewers without a kernel."""
+
+    without_kernel = "run this cell to use it."  # a subclass says what stands here
+
+    def last_state(self) -> str:
+        """What was shown at last, as plain HTML."""
+        return ""
+
+    def close(self) -> None:
+        """Go; does nothing the second time."""
+        for child in self.children:
+            child.close()
+        super().close()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """The widget, and what nbconvert, GitHub and a reopened notebook show in its place."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle:
+            bundle["text/html"] = f"<p><em>{escape(self.without_kernel)}</em></p>{self.last_state()}"
+            bundle["text/plain"] = f"{type(self).__name__}: {self.without_kernel}"
+        return bundle

@@ -1,0 +1,333 @@
+// The face `form`: fields and buttons for one invoice. A press carries what the page shows, since a busy kernel
+// hears of what was typed only later; the rules are the kernel's, units are converted here.
+
+function form(model) {
+  return (el) => {
+    const view = new FormView(model, el);
+    return () => view.close();
+  };
+}
+
+class FormView {
+  #model;
+  #el;
+  #name = Math.random().toString(36).slice(2); // marks are this view's own
+  #edits = 0;
+  #touched = new Set(); // fields whose problems are shown
+  #pressed = null; // the turn in which something was pressed that the kernel has not answered
+  #turn;
+  #unit;
+  #typing;
+  #clock;
+  #since = 0;
+  #fields = {};
+  #problems = {};
+  #parts = {};
+
+  constructor(model, el) {
+    this.#model = model;
+    this.#el = el;
+    const { fields, turn } = model.get("state");
+    this.#turn = turn;
+    el.append(this.#build());
+    this.#fill(fields);
+    model.on("change:state", this.draw);
+    model.on("comm_live_update", this.draw);
+    this.#clock = setInterval(this.#drawProgress, 500);
+    this.draw();
+  }
+
+  close() {
+    clearInterval(this.#clock);
+    clearTimeout(this.#typing);
+    this.#model.off("change:state", this.draw);
+    this.#model.off("comm_live_update", this.draw);
+  }
+
+  #build() {
+    const parts = this.#parts;
+    const input = (name, attributes = {}) =>
+      make("input", {
+        type: "text",
+        class: "hn-field",
+        autocomplete: "off",
+        spellcheck: "false",
+        input: () => this.#edited(name),
+        ...attributes,
+      });
+    const select = (options, change) =>
+      make("select", { class: "hn-field", change }, ...options.map(([value, label]) => make("option", { value }, label)));
+    const { units, expiries } = this.#model.get("options");
+    const fields = this.#fields;
+    fields.amount = input("amount", { inputmode: "decimal" });
+    fields.unit = select(units.map((unit) => [unit, unit]), () => this.#convert());
+    fields.memo = input("memo", { placeholder: "none" });
+    fields.expiry = select(expiries, () => this.#edited("hours"));
+    fields.hours = input("hours", { inputmode: "numeric", placeholder: "1 to 720" });
+    fields.client_id = input("client_id", { placeholder: "made for you" });
+    parts.echo = make("output", { class: "hn-quiet hn-echo" });
+    parts.bytes = make("span", { class: "hn-quiet" });
+    parts.badge = make("span", { role: "status", class: "hn-badge" });
+    parts.environment = make("strong", { class: "hn-environment" });
+    parts.reason = make("span", { class: "hn-reason", "aria-live": "polite" });
+    parts.journal = make("div", { class: "hn-quiet" }, "No journal: what this kernel creates, it forgets when it ends.");
+    parts.create = this.#button("Create invoice", () => this.#create(), "hn-primary");
+    parts.another = this.#button("Another invoice", () => this.#press("another"));
+    parts.code = this.#button("Copy as code", () => copied(this.#code(), parts.copied));
+    parts.copied = make("span", { class: "hn-quiet", "aria-live": "polite" });
+    parts.progress = make("progress", { "aria-label": "Waiting for the hub" });
+    parts.waited = make("span", {});
+    parts.waiting = make("div", { class: "hn-line", hidden: "" }, parts.progress, parts.waited);
+    parts.told = make("div", { role: "alert", class: "hn-told" });
+    parts.done = make("div", { role: "status", class: "hn-line" });
+    parts.question = make("p", { id: `${this.#name}-question` });
+    parts.yes = this.#button("Yes, create it", () => this.#press("confirm"), "hn-primary");
+    parts.back = this.#button("Back", () => this.#press("back"));
+    parts.confirm = make(
+      "div",
+      { role: "group", class: "hn-ask", "aria-labelledby": `${this.#name}-question`, hidden: "" },
+      parts.question,
+      make("div", { class: "hn-line" }, parts.yes, parts.back),
+    );
+    parts.unknown = make(
+      "div",
+      { role: "group", class: "hn-ask", "aria-label": "What now?", hidden: "" },
+      make(
+        "div",
+        { class: "hn-line" },
+        this.#button("Keep waiting", () => this.#press("wait")),
+        this.#button("Look again", () => this.#press("look")),
+        this.#button("Create a new one, the first may exist", () => this.#press("new")),
+      ),
+    );
+    return make(
+      "div",
+      { class: "hn-face hn-form", keydown: (event) => this.#key(event) },
+      make("div", { class: "hn-line" }, parts.environment, parts.badge, parts.reason),
+      make(
+        "div",
+        { class: "hn-fields" },
+        this.#row("amount", "Amount", fields.amount, this.#labelled("Unit", fields.unit), parts.echo),
+        this.#row("memo", "Memo", fields.memo, parts.bytes),
+        this.#row("hours", "Expiry", fields.expiry, this.#labelled("Hours", fields.hours)),
+        this.#row("client_id", "Client ID", fields.client_id),
+      ),
+      parts.journal,
+      make("div", { class: "hn-line" }, parts.create, parts.another, parts.code, parts.copied),
+      parts.confirm,
+      parts.waiting,
+      parts.told,
+      parts.unknown,
+      parts.done,
+    );
+  }
+
+  #button(label, press, more = "") {
+    return button(label, (event) => {
+      if (event.currentTarget.getAttribute("aria-disabled") !== "true") press();
+    }, more);
+  }
+
+  /** A line of the form: label, field, what stands beside it, and below what is wrong with it. */
+  #row(name, label, field, ...beside) {
+    const id = `${this.#name}-${name}`;
+    this.#problems[name] = make("div", { class: "hn-problem", id: `${id}-problem`, "aria-live": "polite" });
+    field.id = id;
+    const described = name === "hours" ? this.#fields.hours : field;
+    described.setAttribute("aria-describedby", `${id}-problem`);
+    return make(
+      "div",
+      { class: "hn-row" },
+      make("label", { for: id }, label),
+      make("div", { class: "hn-inputs" }, field, ...beside),
+      this.#problems[name],
+    );
+  }
+
+  #labelled(label, field) {
+    field.setAttribute("aria-label", label);
+    return field;
+  }
+
+  // -- what the user does
+
+  #values() {
+    return Object.fromEntries(Object.entries(this.#fields).map(([name, field]) => [name, field.value]));
+  }
+
+  #fill(values) {
+    for (const [name, field] of Object.entries(this.#fields)) {
+      if (field.value !== values[name]) field.value = values[name];
+    }
+    this.#unit = this.#fields.unit.value;
+  }
+
+  #mark() {
+    return `${this.#name}.${this.#edits}`;
+  }
+
+  #edited(name) {
+    this.#edits += 1;
+    this.#touched.add(name);
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(
+      () => tell(this.#model, { type: "edit", fields: this.#values(), mark: this.#mark() }),
+      80,
+    );
+    this.draw();
+  }
+
+  /** The unit was changed: the amount stays the same, told in the other one. */
+  #convert() {
+    const { amount, unit } = this.#fields;
+    if (unit.value !== this.#unit) amount.value = shifted(amount.value.trim(), unit.value === "sat" ? 8 : -8) ?? "";
+    this.#unit = unit.value;
+    this.#edited("amount");
+  }
+
+  #key(event) {
+    if (event.key !== "Enter") return;
+    if (event.repeat) {
+      event.preventDefault(); // a key held down is one press, on a button as well
+    } else if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) {
+      event.preventDefault();
+      this.#create();
+    }
+  }
+
+  #create() {
+    const state = this.#model.get("state");
+    for (const name of Object.keys(this.#problems)) this.#touched.add(name);
+    if (state.phase !== "draft" || this.#pressed !== null || this.#isWrong()) {
+      this.draw();
+      return;
+    }
+    clearTimeout(this.#typing);
+    this.#press("create", { fields: this.#values(), mark: this.#mark() });
+  }
+
+  #press(type, more = {}) {
+    if (this.#pressed !== null) return;
+    const { turn } = this.#model.get("state");
+    this.#pressed = turn;
+    this.#since = Date.now();
+    tell(this.#model, { type, turn, ...more });
+    this.draw();
+  }
+
+  /** Whether the kernel has found something wrong with what stands in the fields now. */
+  #isWrong() {
+    return Object.keys(this.#wrong()).length > 0;
+  }
+
+  #wrong() {
+    const { problems, checked } = this.#model.get("state");
+    return checked === this.#mark() || this.#edits === 0 ? problems : {};
+  }
+
+  #code() {
+    const { code, checked, phase } = this.#model.get("state");
+    return phase === "created" || checked === this.#mark() || this.#edits === 0 ? code : "";
+  }
+
+  // -- what is drawn
+
+  draw = () => {
+    const state = this.#model.get("state");
+    const parts = this.#parts;
+    if (state.turn !== this.#turn) this.#turned(state);
+    const gone = dead(this.#el);
+    const waits = state.phase === "waiting" || this.#pressed !== null;
+    const locked = gone || waits || state.phase !== "draft";
+    showState(parts.badge, parts.reason, this.#el, state);
+    say(parts.environment, state.environment === "production" ? "PRODUCTION" : state.environment);
+    parts.environment.classList.toggle("hn-real", state.environment === "production");
+    for (const field of Object.values(this.#fields)) {
+      if (field instanceof HTMLSelectElement) field.disabled = locked;
+      else field.readOnly = locked;
+    }
+    this.#fields.hours.hidden = this.#fields.expiry.value !== "custom";
+    this.#drawHelp();
+    disable(parts.create, locked || this.#isWrong());
+    disable(parts.code, !this.#code());
+    parts.another.hidden = state.phase !== "created";
+    disable(parts.another, gone || waits);
+    parts.journal.hidden = state.journal;
+    parts.confirm.hidden = state.phase !== "confirm" || waits;
+    say(parts.question, visible(state.question));
+    parts.unknown.hidden = state.phase !== "unknown" || waits || gone;
+    say(parts.told, visible(state.told));
+    parts.told.hidden = !state.told || waits;
+    say(parts.done, state.phase === "created" ? "The invoice is there, below." : "");
+    parts.waiting.hidden = !waits || gone;
+    this.#drawProgress();
+  };
+
+  /** The kernel has taken a step. */
+  #turned(state) {
+    const parts = this.#parts;
+    const mine = this.#pressed !== null;
+    this.#turn = state.turn;
+    this.#pressed = null;
+    if (state.phase !== "draft" || state.checked !== this.#mark()) this.#fill(state.fields);
+    if (state.phase === "waiting") this.#since = Date.now();
+    if (!mine) return;
+    const first = { confirm: parts.back, draft: this.#fields.amount }[state.phase]; // where one goes on
+    const wrong = Object.keys(state.problems).find((name) => name in this.#fields);
+    requestAnimationFrame(() => {
+      if (state.phase === "draft" && wrong) this.#fields[wrong].focus();
+      else if (first && !state.told) first.focus();
+    });
+  }
+
+  #drawHelp() {
+    const { amount, unit, memo } = this.#fields;
+    const other = unit.value === "BTC" ? "sat" : "BTC";
+    const told = shifted(amount.value.trim(), other === "sat" ? 8 : -8);
+    amount.placeholder = unit.value === "BTC" ? "0.001" : "100000";
+    say(this.#parts.echo, told === null || !/[1-9]/.test(told) ? "" : `= ${grouped(told, other)} ${other}`);
+    const bytes = new TextEncoder().encode(memo.value.normalize("NFC")).length;
+    say(this.#parts.bytes, `${bytes} of ${this.#model.get("options").memo_bytes} bytes`);
+    const wrong = this.#wrong();
+    for (const [name, place] of Object.entries(this.#problems)) {
+      const words = this.#touched.has(name) ? (wrong[name] ?? "") : "";
+      say(place, visible(words));
+      this.#fields[name].setAttribute("aria-invalid", words !== "");
+    }
+  }
+
+  #drawProgress = () => {
+    const { phase, timeout } = this.#model.get("state");
+    const { progress, waited, waiting } = this.#parts;
+    if (waiting.hidden) return;
+    const seconds = Math.floor((Date.now() - this.#since) / 1000);
+    if (phase === "waiting") {
+      progress.max = timeout;
+      progress.value = Math.min(seconds, timeout);
+      say(waited, `Waiting for the hub: ${seconds} s of ${timeout} s`);
+    } else {
+      progress.removeAttribute("value");
+      say(waited, seconds < 1 ? "" : "The kernel is busy: this goes on as soon as its cell is done.");
+    }
+  };
+}
+
+/** A plain decimal number with its point moved so many places to the right, or null for any other text. */
+function shifted(text, places) {
+  const found = /^([0-9]+)(?:\.([0-9]+))?$/.exec(text);
+  if (!found) return null;
+  const [, whole, fraction = ""] = found;
+  const digits = places > 0 ? whole + fraction.padEnd(places, "0") : whole.padStart(1 - places, "0") + fraction;
+  const point = places > 0 ? whole.length + places : digits.length - fraction.length + places;
+  const before = digits.slice(0, point).replace(/^0+(?=.)/, "");
+  const after = digits.slice(point).replace(/0+$/, "");
+  return after ? `${before}.${after}` : before;
+}
+
+/** A plain decimal number as it is read: thousands apart, bitcoin with eight places at least. */
+function grouped(text, unit) {
+  const [whole, fraction = ""] = text.split(".");
+  const apart = whole.replace(/\B(?=(?:\d{3})+$)/g, "\u202f");
+  const places = unit === "BTC" ? fraction.padEnd(8, "0") : fraction;
+  return places ? `${apart}.${places}` : apart;
+}
