@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hercle_nb.invoices import Invoice
     from hercle_nb.log import EventLog
     from hercle_nb.subscriptions import Subscription
+    from hercle_nb.widgets.app import app
 
 __version__ = "0.1.0"
 
@@ -54,6 +55,7 @@ _MODULES = {
     "invoices": "Invoice",
     "log": "EventLog",
     "subscriptions": "Subscription",
+    "widgets.app": "app",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -79,6 +81,7 @@ __all__ = [
     "Subscription",
     "WrongThread",
     "__version__",
+    "app",
     "client_id",
     "connect",
     "connect_async",

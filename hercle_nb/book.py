@@ -156,9 +156,16 @@ class Book:
         """Every invoice and every creation that was refused or is unknown; see `Face.invoices`."""
         from hercle_nb.invoice_frame import invoices_frame  # deferred: brings pandas
 
+        return invoices_frame(self.invoices(), self.without_invoice())
+
+    def without_invoice(self) -> list[Call]:
+        """The creations that the hub refused, or whose outcome is unknown."""
         without = (call for call in list(self.creations.values()) if call.invoice is None)
-        ended = [call for call in without if call.rejection is not None or call.unknown]
-        return invoices_frame(self.invoices(), ended)
+        return [call for call in without if call.rejection is not None or call.unknown]
+
+    def listed(self, invoice: Invoice) -> dict[str, Any] | None:
+        """What the hub's list said of an invoice the last time, as it was sent; None if it never did."""
+        return self._listed.get(invoice.payment_request)
 
     def _give_back(self, invoice: Invoice) -> None:
         """An invoice is not ours after all."""

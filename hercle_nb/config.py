@@ -115,6 +115,15 @@ def resolve(
     return Settings(environment, address.rstrip("/"), _find_key(api_key, environment, variables))
 
 
+def resolve_environment(environment: str | None, *, has_url: bool) -> str:
+    """The environment that `resolve` would take without a key of its own.
+
+    Raises:
+        ConfigurationError: There is no such environment.
+    """
+    return _environment(environment, has_key=False, has_url=has_url, variables=os.environ)
+
+
 def check_journal(journal: Any) -> None:
     """Refuse a journal other than None or False: this version keeps none.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hercle_nb.invoices import Invoice
     from hercle_nb.subscriptions import Subscription
     from hercle_nb.widgets.form import InvoiceForm
+    from hercle_nb.widgets.inspector import InvoiceInspector
     from hercle_nb.widgets.monitor import EventMonitor
 
     T = TypeVar("T")
@@ -368,6 +369,19 @@ class Hub(Face):
 
         draft = Draft.with_defaults(amount_btc, amount_sat, memo, expiry_hours, client_id)
         return InvoiceForm(self, draft, confirm_above_btc=confirm_above_btc, plain=plain)
+
+    @with_helpful_keywords
+    def inspector(self, *, plain: bool = False) -> InvoiceInspector:
+        """Show the invoices created here and known to the hub, and everything about any of them.
+
+        It keeps the hub alive until its `close`.
+
+        Args:
+            plain: Use ipywidgets alone, for notebooks that cannot load anywidget's front end.
+        """
+        from hercle_nb.widgets.inspector import InvoiceInspector
+
+        return InvoiceInspector(self, plain=plain)
 
     @with_helpful_keywords
     def monitor(self, *, plain: bool = False) -> EventMonitor:

@@ -176,6 +176,10 @@ class Feeds:
                 raise
             raise HubTimeout(f"{pair} was not subscribed in {timeout:g} s; try again.") from None
 
+    def of(self, pair: str) -> Subscription | None:
+        """The subscription of a pair, if there is one."""
+        return self._by_pair.get(pair)
+
     async def end(self, feed: Subscription) -> None:
         """Unsubscribe."""
         async with self._lock(feed.pair):

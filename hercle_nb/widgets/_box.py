@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from typing import Any
 
@@ -30,3 +31,8 @@ class Box(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published wit
             bundle["text/html"] = f"<p><em>{escape(self.without_kernel)}</em></p>{self.last_state()}"
             bundle["text/plain"] = f"{type(self).__name__}: {self.without_kernel}"
         return bundle
+
+
+def sendable(value: Any) -> Any:
+    """A value as a message takes it: UTF-8 has no form for half a character, which becomes a mark."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))

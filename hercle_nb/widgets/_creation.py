@@ -201,12 +201,15 @@ class Creation:
         if found.invoice is not None:
             self._show(found.invoice)
             return
-        self._told = (
-            "Nothing in the hub's list of invoices fits it so far."
-            if found.candidates is None
-            else f"{len(found.candidates)} invoices in the hub's list fit it, and which one it is cannot be "
-            f"told: hub.resolve({found.client_id!r}).candidates shows them."
-        )
+        if found.candidates is not None:
+            self._told = (
+                f"{len(found.candidates)} invoices in the hub's list fit it, and which one it is cannot be "
+                f"told: hub.resolve({found.client_id!r}).candidates shows them."
+            )
+        elif found.outcome == "dismissed":
+            self._told = "It was dismissed by hub.resolve(…, dismiss=True), so the hub's list is not asked."
+        else:
+            self._told = "Nothing in the hub's list of invoices fits it so far."
         self._step("unknown")
 
     def _show(self, invoice: Invoice) -> None:

@@ -54,8 +54,8 @@ class Draft:
     def of(cls, fields: Any) -> Draft:
         """The fields that a browser sent; what is no text counts as empty."""
         known = fields if isinstance(fields, dict) else {}
-        texts = {name: known[name] for name in asdict(cls()) if isinstance(known.get(name), str)}
-        return cls(**texts)
+        given = {name: known.get(name) for name in asdict(cls())}
+        return cls(**{name: text if isinstance(text, str) else "" for name, text in given.items()})
 
     @classmethod
     def with_defaults(
@@ -114,6 +114,8 @@ class Draft:
             InvalidRequest: It breaks a rule.
         """
         text = self.amount.strip()
+        if self.unit not in (BTC, SAT):
+            raise InvalidRequest(f"The unit must be {BTC} or {SAT}; choose one.")
         if self.unit == SAT:  # whole numbers are told as such; twenty digits are beyond any amount
             whole = text.isascii() and text.isdigit() and len(text) < 20
             return amounts.sat_to_msat(int(text) if whole else text)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 COLUMNS = [
     Column("seq", "Row", kind="number", width="5.5em"),
     Column("received_at", "Time (UTC)", kind="time", width="9.5em"),
-    Column("kind", "Kind", choice=True, width="8em"),
-    Column("target", "Target", choice=True, width="11em"),
-    Column("subject", "Subject", choice=True, width="18em"),
+    Column("kind", "Kind", filter="choice", width="8em"),
+    Column("target", "Target", filter="choice", width="11em"),
+    Column("subject", "Subject", filter="choice", width="18em"),
     Column("client_id", "ClientId", width="8em"),
     Column("raw", "Message", kind="json", width="22em"),
 ]
@@ -88,12 +88,12 @@ def _row(event: HubEvent) -> Row:
         event.seq,
         event.received_at.isoformat(timespec="microseconds"),
         event.kind,
-        *(_sendable(name, _LONGEST_NAME) for name in names),
-        _sendable(raw, _LONGEST_MESSAGE),
+        *(sendable(name, _LONGEST_NAME) for name in names),
+        sendable(raw, _LONGEST_MESSAGE),
     ]
 
 
-def _sendable(text: str | None, longest: int) -> str | None:
+def sendable(text: str | None, longest: int) -> str | None:
     """A text as a browser can take it: not endless, and without the halves of characters."""
     if text is None:
         return None

@@ -47,7 +47,7 @@ class PlainTable(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publis
         self._seen: Any = None
         self._filter = ipywidgets.Text(placeholder="Filter", continuous_update=True)
         self._pause = ipywidgets.ToggleButton(description="Pause")
-        self._table = ipywidgets.HTML(events_html(rows.state(), rows.latest(SHOWN), label))
+        self._table = ipywidgets.HTML(table_html(rows.state(), rows.latest(SHOWN), COLUMNS, label))
         super().__init__([ipywidgets.HBox([self._filter, self._pause]), self._table])
         self._filter.observe(lambda _: _interface.post(self._refresh, self._fail), "value")
         self._ticker = _interface.every(_TICK, self._tick, self._fail)
@@ -68,13 +68,13 @@ class PlainTable(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publis
 
     def _fail(self, error: Exception) -> None:
         if self._rows is not None:
-            self._table.value = events_html(self._rows.state() | failure(error), [], self._label)
+            self._table.value = table_html(self._rows.state() | failure(error), [], COLUMNS, self._label)
 
     def _refresh(self) -> None:
         rows = self._rows
         if rows is not None:
             found = _found(rows, self._filter.value.casefold())
-            self._table.value = events_html(rows.state(), found, self._label)
+            self._table.value = table_html(rows.state(), found, COLUMNS, self._label)
 
 
 def _found(rows: EventRows, text: str) -> list[Row]:
@@ -89,10 +89,10 @@ def _found(rows: EventRows, text: str) -> list[Row]:
     return found[-SHOWN:]
 
 
-def events_html(state: dict[str, Any], rows: list[Row], label: str) -> str:
+def table_html(state: dict[str, Any], rows: list[Row], columns: list[Column], label: str) -> str:
     """The state and some rows, readable in light and dark; everything escaped, no script."""
-    heads = "".join(f'<th scope="col" style="{_CELL};{_HEAD}">{column.label}</th>' for column in COLUMNS)
-    body = "".join(f"<tr>{''.join(map(_cell, row, COLUMNS))}</tr>" for row in rows)
+    heads = "".join(f'<th scope="col" style="{_CELL};{_HEAD}">{column.label}</th>' for column in columns)
+    body = "".join(f"<tr>{''.join(map(_cell, row, columns))}</tr>" for row in rows)
     said = " · ".join(escape(text) for text in (state["reason"], *state["notes"]) if text)
     return (
         f'<div role="region" aria-label="{escape(label)}" style="line-height:1.5">'
@@ -104,9 +104,9 @@ def events_html(state: dict[str, Any], rows: list[Row], label: str) -> str:
 
 
 def _cell(value: Any, column: Column) -> str:
-    text = "" if value is None else str(value)[:_LONGEST]
-    if column.kind == "time":
-        text = text[:23].replace("T", " ")
+    text = "" if value is None else column.labels.get(value, str(value)[:_LONGEST])
+    if column.kind in ("time", "moment"):
+        text = text[: 23 if column.kind == "time" else 19].replace("T", " ")
     text = _UNSEEN.sub(lambda found: f"U+{ord(found[0]):04X}", text)
     return f'<td style="{_CELL}"><bdi>{escape(text)}</bdi></td>'
 

@@ -41,7 +41,8 @@ class PlainForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publish
         for field in (self._amount, self._memo, self._expiry, self._hours, self._client_id):
             field.observe(lambda _: self._edited(), "value")
         self._unit.observe(
-            lambda change: _interface.post(lambda: self._convert(change["old"], change["new"])), "value"
+            lambda change: _interface.post(lambda: self._convert(change["old"], change["new"]), self._fail),
+            "value",
         )
         self.show(self._view)
 
@@ -50,12 +51,22 @@ class PlainForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publish
         """The phase that is shown."""
         return str(self._view["phase"])
 
+    def close(self) -> None:
+        """Go, with every field and button, shown or not; does nothing the second time."""
+        parts = [part for part in vars(self).values() if isinstance(part, ipywidgets.Widget)]
+        for part in (*parts, *self.children):
+            part.close()
+        super().close()
+
     def show(self, view: dict[str, Any]) -> None:
         """Show what the creation has come to; on the interface thread."""
-        self._view = view
+        before, self._view = self._view, view
+        used = before["fields"]["client_id"] and not view["fields"]["client_id"]
+        if used and view["turn"] != before["turn"]:
+            self._client_id.value = ""
         phase, waits = view["phase"], view["phase"] == "waiting"
         self._echo.value = _echo(self._amount.value.strip(), self._unit.value)
-        empty = {"amount"} if not self._amount.value else set()
+        empty = {"amount"} if not (self._amount.value or view["turn"]) else set()  # as yet
         told = [text for field, text in view["problems"].items() if field not in empty]
         self._problems.value = "".join(_box(text, _PROBLEM, "alert") for text in told)
         self._create.disabled = phase != "draft" or bool(told)
@@ -126,7 +137,7 @@ class PlainForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publish
 
         def pressed(_: Any) -> None:
             turn = self._view["turn"]  # of the page that was pressed
-            _interface.post(lambda: press(turn))
+            _interface.post(lambda: press(turn), self._fail)
 
         button.on_click(pressed)
         return button
@@ -146,7 +157,7 @@ class PlainForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publish
 
     def _edited(self) -> None:
         """A field was changed: what was asked about before is not what it says now."""
-        _interface.post(self._take)
+        _interface.post(self._take, self._fail)
 
     def _take(self) -> None:
         self._show_hours()
@@ -163,6 +174,9 @@ class PlainForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publish
         else:
             self._amount.value = amount_text(msat, new)
         self._take()
+
+    def _fail(self, error: Exception) -> None:
+        self.show(self._creation.view() | {"told": f"{type(error).__name__}: {error}"})
 
     def _show_hours(self) -> None:
         self._hours.layout.display = "" if self._expiry.value == CUSTOM else "none"

@@ -6,15 +6,17 @@ download) happens in the browser, which keeps the last 5,000. Rows are custom me
 Messages to the browser: ``{type: "rows", rows, skipped}``, each row a list with a value for each column, and
 ``{type: "anyone"}``, which whoever is there answers with a hello. From it: ``{type: "hello"}`` when a view
 appears where there was none, ``{type: "here"}`` now and then while there is one, ``{type: "bye"}`` when the
-last one goes, ``{type: "select", key}`` when a row is opened. It sends from the beginning, since a kernel
-that is busy then hears no hello for long; after a bye it rests until the next hello. Where nobody is heard
-for long it rests too: of a browser that is gone, Jupyter's server keeps all messages.
+last one goes. It sends from the beginning, since a kernel that is busy then hears no hello for long; after a
+bye it rests until the next hello. Where nobody is heard for long it rests too: of a browser that is gone,
+Jupyter's server keeps all messages. A table that is no log also says ``{type: "select", key}`` when a row is
+opened, ``{type: "export", name, keys}`` when the rows shown are wanted as a file, and what its actions are
+called.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import traitlets
@@ -23,7 +25,7 @@ from hercle_nb.widgets._frontend import LiveWidget
 from hercle_nb.widgets._interface import Ticker, every
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 Row: TypeAlias = list[Any]
 
@@ -41,24 +43,30 @@ class Column:
     Attributes:
         name: Its name in downloads.
         label: Its heading.
-        kind: How its values are shown: ``text``; ``number``, to the right; ``time``, an ISO 8601 text, as the
-            time of day; ``json``, a JSON text, laid out when the row is opened.
+        kind: How its values are shown: ``text``; ``number`` and ``amount``, a text of digits, to the right;
+            ``time`` and ``moment``, an ISO 8601 text, as the time of day and as date and time; ``json``, a
+            JSON text, laid out when the row is opened.
         width: In CSS.
-        choice: Whether rows can be filtered by one of its values.
+        filter: How rows can be chosen by it: ``choice``, one of its values; ``range``, two numbers; ``days``,
+            two days.
+        unit: Of the numbers or days of the filter.
+        labels: What is shown in place of some of its values.
     """
 
     name: str
     label: str
-    kind: Literal["text", "number", "time", "json"] = "text"
+    kind: Literal["text", "number", "amount", "time", "moment", "json"] = "text"
     width: str = "8em"
-    choice: bool = False
+    filter: Literal["", "choice", "range", "days"] = ""
+    unit: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
     """Where rows come from; asked on the interface thread alone.
 
-    The first value of a row is its key, a whole number. The browser shows rows in the order of their keys; a
-    row whose key is there already replaces that one.
+    The first value of a row is its key, a whole number. A row whose key is there already replaces that one;
+    a row of a key alone takes it away.
     """
 
     def latest(self) -> list[Row]:
@@ -71,7 +79,10 @@ class Source(Protocol):
         """The newest rows since `begin` or the last call, at most `PIECE`, and how many it left out."""
 
     def state(self) -> dict[str, Any]:
-        """What the head of the table says: ``state``, ``reason`` and ``notes``, a list of texts."""
+        """What the table says besides: ``state``, ``reason`` and ``notes``, a list of texts.
+
+        Also, if wanted, a ``notice`` and which actions are ``pressed``, by name.
+        """
 
     def ended(self) -> bool:
         """Whether no further row will come."""
@@ -83,10 +94,14 @@ class LiveTable(LiveWidget):
     Args:
         source: Where the rows come from.
         columns: What they hold.
-        label: The table's name, for assistive technology.
+        label: The table's name, for assistive technology; None where it is in a region that has one.
         home: Where all rows are, skipped ones too: ``hub.events``.
         file: The name of downloaded files, without suffix.
-        select: Whether a row that is opened is told to the callbacks of `on_select`.
+        files: Their suffixes. Those of a log are written by the browser.
+        log: The rows are a log, in the order of their keys; else they are sorted, and have no other detail
+            than what the callback for ``select`` shows.
+        order: Which column other rows are sorted by at first, downwards.
+        actions: Further buttons: what a press is called in the message that tells of it, and the label.
     """
 
     columns: Any = traitlets.List().tag(sync=True)
@@ -94,7 +109,17 @@ class LiveTable(LiveWidget):
     state: Any = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, source: Source, columns: list[Column], label: str, home: str, file: str, *, select: bool = False
+        self,
+        source: Source,
+        columns: list[Column],
+        label: str | None,
+        home: str,
+        file: str,
+        files: Sequence[str],
+        *,
+        log: bool = True,
+        order: int = 0,
+        actions: Mapping[str, str] | None = None,
     ) -> None:
         self._source: Source | None = source  # until it is closed
         self._closing = threading.Lock()
@@ -103,18 +128,26 @@ class LiveTable(LiveWidget):
         self._skipped = 0
         self._unheard = 0
         self._forgotten = False
-        self._selected: list[Callable[[Any], object]] = []
+        self._callbacks: dict[str, Callable[[dict[str, Any]], object]] = {}
         super().__init__(
             face="table",
             columns=[asdict(column) for column in columns],
-            options={"label": label, "home": home, "file": file, "select": select},
+            options={
+                "label": label,
+                "home": home,
+                "file": file,
+                "files": list(files),
+                "log": log,
+                "order": {"i": order, "down": True},
+                "actions": list((actions or {}).items()),
+            },
             state=source.state(),
         )
         self._start()
 
-    def on_select(self, callback: Callable[[Any], object]) -> None:
-        """Call back with the key of each row that is opened, on the interface thread."""
-        self._selected.append(callback)
+    def on(self, kind: str, callback: Callable[[dict[str, Any]], object]) -> None:
+        """Call back with each message of that type from a browser, on the interface thread."""
+        self._callbacks[kind] = callback
 
     def close(self) -> None:
         """Send no more, let the source go, and go; does nothing the second time."""
@@ -125,9 +158,8 @@ class LiveTable(LiveWidget):
 
     def _answer(self, message: dict[str, Any]) -> None:
         kind = message.get("type")
-        if kind == "select":
-            for callback in self._selected:
-                callback(message.get("key"))
+        if (callback := self._callbacks.get(str(kind))) is not None:
+            callback(message)
             return
         with self._closing:
             forgotten, self._forgotten, self._unheard = self._forgotten, False, 0

@@ -16,7 +16,7 @@ from hercle_nb.invoice_display import invoice_card
 from hercle_nb.lists import TIMEOUT
 from hercle_nb.states import CLOSED, OPEN, PAID
 from hercle_nb.widgets import _interface
-from hercle_nb.widgets._box import Box
+from hercle_nb.widgets._box import Box, sendable
 from hercle_nb.widgets._frontend import LiveWidget, available
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class InvoiceCard(Box):
         self._ticker.cancel()
         self._rest()
         self._hub = None
+        self._pay.close()  # a live card does not show it
         super().close()
 
     def seen(self, *, here: bool) -> None:
@@ -86,6 +87,7 @@ class InvoiceCard(Box):
             _interface.post(lambda: self._paid_by_simulator(hub), self._fail)
 
     def _paid_by_simulator(self, hub: Hub) -> None:
+        self._note = ""
         hub.simulator.pay(self._invoice)  # in this process: milliseconds
         asked, _ = hub._portal.submit(hub._core.lists.ask(TIMEOUT))
         _interface.when_done(asked, self._looked, self._fail)
@@ -107,6 +109,8 @@ class InvoiceCard(Box):
         elif self._watch is None:
             with contextlib.suppress(ConnectionFailed):
                 self._watch = hub.on_paid(lambda _: _interface.post(self._tick, self._fail))
+            if self._hub is None:  # closed just now
+                self._rest()
         if hub.state == "closed" and status == OPEN:
             self._note = "The hub is closed: whether this is paid is not looked at any more."
         if self._drawn != (invoice, status):
@@ -149,13 +153,16 @@ class InvoiceCard(Box):
 
     def _facts(self) -> dict[str, Any]:
         invoice = self._invoice
-        return {
-            "status": invoice.status,
-            "request": canonical(invoice.payment_request),
-            "expires": int(invoice.expires_at.timestamp() * 1_000),
-            "pay": PAY if self._can_be_paid() else "",
-            "note": self._note,
-        }
+        facts: dict[str, Any] = sendable(
+            {
+                "status": invoice.status,
+                "request": canonical(invoice.payment_request),
+                "expires": int(invoice.expires_at.timestamp() * 1_000),
+                "pay": PAY if self._can_be_paid() else "",
+                "note": self._note,
+            }
+        )
+        return facts
 
 
 class LiveLine(LiveWidget):

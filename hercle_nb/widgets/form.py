@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -9,7 +10,7 @@ import traitlets
 from hercle_nb import amounts
 from hercle_nb.invoice_request import MAX_MEMO_BYTES
 from hercle_nb.widgets import _interface
-from hercle_nb.widgets._box import Box
+from hercle_nb.widgets._box import Box, sendable
 from hercle_nb.widgets._creation import Creation
 from hercle_nb.widgets._draft import BTC, EXPIRIES, SAT, Draft
 from hercle_nb.widgets._frontend import LiveWidget, Region, available
@@ -48,29 +49,31 @@ class InvoiceForm(Box):
         self, hub: Hub, draft: Draft, *, confirm_above_btc: Any = "0.1", plain: bool = False
     ) -> None:
         self._plain = plain or not available()
-        self._hub = hub
+        self._hub: Hub | None = hub  # this and the face until it is closed
         self._callbacks: list[Callable[[Invoice], object]] = []
+        self._invoice: Invoice | None = None
         limit = amounts.btc_to_msat(confirm_above_btc, allow_msat=True)
-        self._creation = Creation(hub, draft, limit, self._change, self._created)
+        creation = Creation(hub, draft, limit, self._change, partial(self._created, hub))
         self._card: InvoiceCard | None = None
-        self._face: PlainForm | LiveForm = (PlainForm if self._plain else LiveForm)(self._creation)
+        self._face: PlainForm | LiveForm | None = (PlainForm if self._plain else LiveForm)(creation)
         self._result = Box([])
         region = [] if self._plain else [Region(_LABEL)]
         super().__init__([*region, self._face, self._result])
         self.add_class("hn-form-box")
-        self._ticker = _interface.every(_TICK, self._creation.tick, self._fail)
+        self._ticker = _interface.every(_TICK, creation.tick, self._fail)
 
     @property
     def invoice(self) -> Invoice | None:
         """The last invoice made, as it was then, or None."""
-        return self._creation.invoice
+        return self._invoice
 
     def on_created(self, callback: Callable[[Invoice], object]) -> None:
         """Call back with each invoice that this form makes, on the thread of the hub's callbacks.
 
         A blocking verb works there. What a callback raises is logged and counted.
         """
-        self._hub._core.callbacks.begin()
+        if self._hub is not None:
+            self._hub._core.callbacks.begin()
         self._callbacks.append(callback)
 
     def last_state(self) -> str:
@@ -80,17 +83,25 @@ class InvoiceForm(Box):
     def close(self) -> None:
         """Go, and let the hub go; does nothing the second time. What was sent goes on."""
         self._ticker.cancel()
+        self._hub = self._face = None
         super().close()
+        self.children = ()  # the face holds the hub as well
 
     def _change(self) -> None:
-        self._face.show(self._creation.view())
-        if self._creation.invoice is None or self._face.phase != "created":
+        if (face := self._face) is None:
+            return
+        face.show(face._creation.view())
+        if face.phase != "created":
             self._show_card(None)
 
-    def _created(self, invoice: Invoice) -> None:
-        self._show_card(InvoiceCard(self._hub, invoice, plain=self._plain))
+    def _created(self, hub: Hub, invoice: Invoice) -> None:
+        self._invoice = invoice
+        if self._hub is not None:
+            self._show_card(InvoiceCard(hub, invoice, plain=self._plain))
+        if self._hub is None:  # closed just now: nobody else would close the card
+            self._show_card(None)
         for callback in self._callbacks:
-            self._hub._core.callbacks.post(callback, invoice)
+            hub._core.callbacks.post(callback, invoice)
 
     def _show_card(self, card: InvoiceCard | None) -> None:
         if card is self._card:
@@ -101,7 +112,8 @@ class InvoiceForm(Box):
             gone.close()
 
     def _fail(self, error: Exception) -> None:
-        self._face.show(self._creation.view() | {"told": f"{type(error).__name__}: {error}"})
+        if (face := self._face) is not None:
+            face.show(face._creation.view() | {"told": f"{type(error).__name__}: {error}"})
 
 
 class LiveForm(LiveWidget):
@@ -121,7 +133,7 @@ class LiveForm(LiveWidget):
     def __init__(self, creation: Creation) -> None:
         self._creation = creation
         options = {"units": [BTC, SAT], "expiries": list(EXPIRIES.items()), "memo_bytes": MAX_MEMO_BYTES}
-        super().__init__(face="form", options=options, state=creation.view())
+        super().__init__(face="form", options=options, state=sendable(creation.view()))
 
     @property
     def phase(self) -> str:
@@ -130,11 +142,11 @@ class LiveForm(LiveWidget):
 
     def show(self, view: dict[str, Any]) -> None:
         """Show what the creation has come to; on the interface thread."""
-        self.state = view
+        self.state = sendable(view)
 
     def _answer(self, message: dict[str, Any]) -> None:
-        creation, kind, turn = self._creation, message.get("type"), message.get("turn")
-        steps: dict[Any, Callable[[int], None]] = {
+        creation, kind, turn = self._creation, str(message.get("type")), message.get("turn")
+        steps: dict[str, Callable[[int], None]] = {
             "confirm": creation.confirm,
             "back": creation.back,
             "wait": creation.keep_waiting,
@@ -151,4 +163,4 @@ class LiveForm(LiveWidget):
             steps[kind](turn)
 
     def _fail(self, error: Exception) -> None:
-        self.state = self._creation.view() | {"told": f"{type(error).__name__}: {error}"}
+        self.show(self._creation.view() | {"told": f"{type(error).__name__}: {error}"})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hercle_nb.widgets._box import Box
 from hercle_nb.widgets._event_rows import COLUMNS, EventRows
 from hercle_nb.widgets._frontend import available
-from hercle_nb.widgets._plain import PlainTable, events_html
+from hercle_nb.widgets._plain import PlainTable, table_html
 from hercle_nb.widgets._table import LiveTable
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class EventMonitor(Box):
         self._table = (
             PlainTable(rows, _LABEL)
             if plain or not available()
-            else LiveTable(rows, COLUMNS, _LABEL, home="hub.events", file="hub-events")
+            else LiveTable(rows, COLUMNS, _LABEL, "hub.events", "hub-events", (".csv", ".jsonl"))
         )
         super().__init__([self._table])
         self.add_class("hn-monitor")
@@ -48,4 +48,4 @@ class EventMonitor(Box):
     def last_state(self) -> str:
         """The state of the connection and the last rows."""
         rows = self._rows
-        return "" if rows is None else events_html(rows.state(), rows.latest(_LAST), _LABEL)
+        return "" if rows is None else table_html(rows.state(), rows.latest(_LAST), COLUMNS, _LABEL)

@@ -17,6 +17,7 @@ function card(model) {
     el.append(face);
 
     const draw = () => {
+      const focused = face.contains(document.activeElement) ? document.activeElement : null;
       const { status, expires, pay: label, note: words } = model.get("facts");
       const seconds = Math.round((expires - Date.now()) / 1000);
       const open = status === "open" && seconds > 0;
@@ -31,6 +32,7 @@ function card(model) {
       say(note, dead(el) ? "The kernel is gone: whether this is paid is not looked at." : visible(words));
       if (!open && said.textContent === "Paying…") say(said, "");
       face.hidden = !open && !note.textContent && !left.textContent;
+      if (focused?.offsetParent === null) stand(el.closest(".hn-card")); // or the next key is JupyterLab's
     };
     draw();
     const clock = setInterval(draw, 1000);
@@ -42,6 +44,14 @@ function card(model) {
       leave();
     };
   };
+}
+
+/** Give the focus to what is otherwise none of its places. */
+function stand(element) {
+  if (!element) return;
+  element.tabIndex = -1;
+  element.dataset.lmSuppressShortcuts = "true";
+  element.focus();
 }
 
 /** A number of seconds as a clock shows it, days before it. */

@@ -1,6 +1,8 @@
 // The face `form`: fields and buttons for one invoice. A press carries what the page shows, since a busy kernel
 // hears of what was typed only later; the rules are the kernel's, units are converted here.
 
+const CALM = 400; // milliseconds for which Enter does nothing after a step: it was meant for what stood there before
+
 function form(model) {
   return (el) => {
     const view = new FormView(model, el);
@@ -13,13 +15,15 @@ class FormView {
   #el;
   #name = Math.random().toString(36).slice(2); // marks are this view's own
   #edits = 0;
-  #touched = new Set(); // fields whose problems are shown
+  #unchecked = false; // something was typed here that the kernel has not answered
+  #tried = false; // an empty field is told about once Create was pressed
   #pressed = null; // the turn in which something was pressed that the kernel has not answered
   #turn;
+  #turned = 0;
   #unit;
   #typing;
   #clock;
-  #since = 0;
+  #since = Date.now();
   #fields = {};
   #problems = {};
   #parts = {};
@@ -46,32 +50,32 @@ class FormView {
 
   #build() {
     const parts = this.#parts;
-    const input = (name, attributes = {}) =>
+    const input = (attributes) =>
       make("input", {
         type: "text",
         class: "hn-field",
         autocomplete: "off",
         spellcheck: "false",
-        input: () => this.#edited(name),
+        input: () => this.#edited(),
         ...attributes,
       });
     const select = (options, change) =>
       make("select", { class: "hn-field", change }, ...options.map(([value, label]) => make("option", { value }, label)));
     const { units, expiries } = this.#model.get("options");
     const fields = this.#fields;
-    fields.amount = input("amount", { inputmode: "decimal" });
+    fields.amount = input({ inputmode: "decimal" });
     fields.unit = select(units.map((unit) => [unit, unit]), () => this.#convert());
-    fields.memo = input("memo", { placeholder: "none" });
-    fields.expiry = select(expiries, () => this.#edited("hours"));
-    fields.hours = input("hours", { inputmode: "numeric", placeholder: "1 to 720" });
-    fields.client_id = input("client_id", { placeholder: "made for you" });
+    fields.memo = input({ placeholder: "none" });
+    fields.expiry = select(expiries, () => this.#edited());
+    fields.hours = input({ inputmode: "numeric", placeholder: "1 to 720" });
+    fields.client_id = input({ placeholder: "made for you" });
     parts.echo = make("output", { class: "hn-quiet hn-echo" });
     parts.bytes = make("span", { class: "hn-quiet" });
     parts.badge = make("span", { role: "status", class: "hn-badge" });
     parts.environment = make("strong", { class: "hn-environment" });
     parts.reason = make("span", { class: "hn-reason", "aria-live": "polite" });
     parts.journal = make("div", { class: "hn-quiet" }, "No journal: what this kernel creates, it forgets when it ends.");
-    parts.create = this.#button("Create invoice", () => this.#create(), "hn-primary");
+    parts.create = button("Create invoice", () => this.#create(), "hn-primary"); // says what is wrong when disabled
     parts.another = this.#button("Another invoice", () => this.#press("another"));
     parts.code = this.#button("Copy as code", () => copied(this.#code(), parts.copied));
     parts.copied = make("span", { class: "hn-quiet", "aria-live": "polite" });
@@ -83,9 +87,10 @@ class FormView {
     parts.question = make("p", { id: `${this.#name}-question` });
     parts.yes = this.#button("Yes, create it", () => this.#press("confirm"), "hn-primary");
     parts.back = this.#button("Back", () => this.#press("back"));
+    for (const answer of [parts.yes, parts.back]) answer.setAttribute("aria-describedby", parts.question.id);
     parts.confirm = make(
       "div",
-      { role: "group", class: "hn-ask", "aria-labelledby": `${this.#name}-question`, hidden: "" },
+      { role: "group", class: "hn-ask", "aria-label": "Are you sure?", hidden: "" },
       parts.question,
       make("div", { class: "hn-line" }, parts.yes, parts.back),
     );
@@ -113,7 +118,7 @@ class FormView {
         this.#row("client_id", "Client ID", fields.client_id),
       ),
       parts.journal,
-      make("div", { class: "hn-line" }, parts.create, parts.another, parts.code, parts.copied),
+      make("div", { class: "hn-line" }, parts.create, parts.code, parts.another, parts.copied),
       parts.confirm,
       parts.waiting,
       parts.told,
@@ -166,9 +171,9 @@ class FormView {
     return `${this.#name}.${this.#edits}`;
   }
 
-  #edited(name) {
+  #edited() {
     this.#edits += 1;
-    this.#touched.add(name);
+    this.#unchecked = true;
     clearTimeout(this.#typing);
     this.#typing = setTimeout(
       () => tell(this.#model, { type: "edit", fields: this.#values(), mark: this.#mark() }),
@@ -182,32 +187,40 @@ class FormView {
     const { amount, unit } = this.#fields;
     if (unit.value !== this.#unit) amount.value = shifted(amount.value.trim(), unit.value === "sat" ? 8 : -8) ?? "";
     this.#unit = unit.value;
-    this.#edited("amount");
+    this.#edited();
   }
 
   #key(event) {
-    if (event.key !== "Enter") return;
-    if (event.repeat) {
+    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return; // of an input method
+    if (event.repeat || Date.now() - this.#turned < CALM) {
       event.preventDefault(); // a key held down is one press, on a button as well
     } else if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) {
       event.preventDefault();
-      this.#create();
+      if (!event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey) this.#create(); // or it runs cells
     }
   }
 
   #create() {
-    const state = this.#model.get("state");
-    for (const name of Object.keys(this.#problems)) this.#touched.add(name);
-    if (state.phase !== "draft" || this.#pressed !== null || this.#isWrong()) {
+    if (this.#model.get("state").phase !== "draft" || this.#pressed !== null) return;
+    this.#tried = true;
+    if (this.#isWrong()) {
       this.draw();
+      this.#mend();
       return;
     }
     clearTimeout(this.#typing);
     this.#press("create", { fields: this.#values(), mark: this.#mark() });
   }
 
+  /** Go to the first field that something is wrong with, if there is one. */
+  #mend() {
+    const first = Object.keys(this.#problems).find((name) => name in this.#wrong());
+    this.#fields[first]?.focus();
+    return first !== undefined;
+  }
+
   #press(type, more = {}) {
-    if (this.#pressed !== null) return;
+    if (this.#pressed !== null || dead(this.#el)) return;
     const { turn } = this.#model.get("state");
     this.#pressed = turn;
     this.#since = Date.now();
@@ -221,13 +234,11 @@ class FormView {
   }
 
   #wrong() {
-    const { problems, checked } = this.#model.get("state");
-    return checked === this.#mark() || this.#edits === 0 ? problems : {};
+    return this.#unchecked ? {} : this.#model.get("state").problems;
   }
 
   #code() {
-    const { code, checked, phase } = this.#model.get("state");
-    return phase === "created" || checked === this.#mark() || this.#edits === 0 ? code : "";
+    return this.#unchecked ? "" : this.#model.get("state").code;
   }
 
   // -- what is drawn
@@ -235,8 +246,12 @@ class FormView {
   draw = () => {
     const state = this.#model.get("state");
     const parts = this.#parts;
-    if (state.turn !== this.#turn) this.#turned(state);
+    const focused = this.#el.contains(document.activeElement) ? document.activeElement : null;
     const gone = dead(this.#el);
+    if (gone) this.#pressed = null; // whether it arrived, nobody says; if it did, the next press is of a past turn
+    if (state.turn !== this.#turn) this.#step(state);
+    else if (state.checked === this.#mark()) this.#unchecked = false;
+    else if (!this.#unchecked) this.#fill(state.fields); // typed on another page
     const waits = state.phase === "waiting" || this.#pressed !== null;
     const locked = gone || waits || state.phase !== "draft";
     showState(parts.badge, parts.reason, this.#el, state);
@@ -261,22 +276,25 @@ class FormView {
     say(parts.done, state.phase === "created" ? "The invoice is there, below." : "");
     parts.waiting.hidden = !waits || gone;
     this.#drawProgress();
+    // or the next key is JupyterLab's, which may delete a cell by it
+    if (focused && (focused.disabled || focused.offsetParent === null)) parts.create.focus();
   };
 
   /** The kernel has taken a step. */
-  #turned(state) {
-    const parts = this.#parts;
+  #step(state) {
+    const { turn, phase, fields, told } = state;
     const mine = this.#pressed !== null;
-    this.#turn = state.turn;
+    this.#turn = turn;
+    this.#turned = Date.now();
     this.#pressed = null;
-    if (state.phase !== "draft" || state.checked !== this.#mark()) this.#fill(state.fields);
-    if (state.phase === "waiting") this.#since = Date.now();
+    this.#unchecked = false;
+    this.#fill(fields);
+    if (phase === "waiting") this.#since = Date.now();
+    if (phase === "created") this.#tried = false;
     if (!mine) return;
-    const first = { confirm: parts.back, draft: this.#fields.amount }[state.phase]; // where one goes on
-    const wrong = Object.keys(state.problems).find((name) => name in this.#fields);
-    requestAnimationFrame(() => {
-      if (state.phase === "draft" && wrong) this.#fields[wrong].focus();
-      else if (first && !state.told) first.focus();
+    requestAnimationFrame(() => { // go to where one goes on
+      if (phase === "confirm") this.#parts.back.focus();
+      else if (phase === "draft" && !this.#mend() && !told) this.#fields.amount.focus();
     });
   }
 
@@ -290,7 +308,7 @@ class FormView {
     say(this.#parts.bytes, `${bytes} of ${this.#model.get("options").memo_bytes} bytes`);
     const wrong = this.#wrong();
     for (const [name, place] of Object.entries(this.#problems)) {
-      const words = this.#touched.has(name) ? (wrong[name] ?? "") : "";
+      const words = this.#tried || this.#fields[name].value.trim() ? (wrong[name] ?? "") : "";
       say(place, visible(words));
       this.#fields[name].setAttribute("aria-invalid", words !== "");
     }

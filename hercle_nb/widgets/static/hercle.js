@@ -19,7 +19,7 @@ function region(model) {
   };
 }
 
-const faces = { card, form, region, table };
+const faces = { card, connect, console: commandConsole, form, region, table };
 
 export default () => {
   let draw;

@@ -15,16 +15,24 @@ class Rows {
 
   constructor(model) {
     this.presence = new Presence(model);
-    const offers = (column, i) => (column.choice ? [[i, new Set()]] : []);
+    const offers = (column, i) => (column.filter === "choice" ? [[i, new Set()]] : []);
     this.choices = new Map(model.get("columns").flatMap(offers));
-    model.on("msg:custom", (message) => {
+    model.on("msg:custom", (message, buffers) => {
       if (message.type === "rows") this.#take(message);
+      if (message.type === "file") download(message.name, "application/octet-stream", buffers[0]);
     });
   }
 
   #take({ rows, skipped }) {
     const fresh = [];
+    const gone = new Set();
     for (const values of rows) {
+      if (values.length === 1) { // a key alone: that row is gone
+        gone.add(values[0]);
+        this.#byKey.delete(values[0]);
+        continue;
+      }
+      gone.delete(values[0]);
       const known = this.#byKey.get(values[0]);
       if (known) {
         known.values = values;
@@ -39,7 +47,8 @@ class Rows {
       }
     }
     const last = this.all.at(-1)?.key ?? -Infinity;
-    const all = this.all.concat(fresh);
+    const kept = gone.size ? this.all.filter((row) => !gone.has(row.key)) : this.all;
+    const all = kept.concat(fresh);
     if (fresh.some((row, i) => row.key < (fresh[i - 1]?.key ?? last))) all.sort((a, b) => a.key - b.key);
     for (const row of all.slice(0, -RING)) this.#byKey.delete(row.key);
     this.all = all.slice(-RING); // a new list: a paused view keeps its own
@@ -64,6 +73,8 @@ function place(rows, key) {
 function cellText(column, value) {
   if (value === null) return "";
   if (column.kind === "time") return value.slice(11, 23);
+  if (column.kind === "moment") return `${value.slice(0, 10)} ${value.slice(11, 19)}`;
+  if (value in column.labels) return column.labels[value];
   return visible(String(value).slice(0, LONGEST).replace(/[\ud800-\udbff]$/, "")); // no half a character
 }
 

@@ -1,7 +1,12 @@
 // The face `table`: rows as they arrive. What a user does with them happens here: a busy kernel is no help.
+//
+// A log (the option `log`) is in the order of its keys, follows its end and can be paused; any other table is
+// sorted by a column and begins at its top.
 
+const FILES = { ".csv": "CSV", ".jsonl": "JSONL", ".xlsx": "Excel", ".parquet": "Parquet" };
 const ROW = 24; // pixels; as in the style sheet
 const BEYOND = 8; // rows drawn above and below those in sight
+const TOP = -Infinity; // a key before all others
 
 function table(model) {
   const rows = new Rows(model);
@@ -23,7 +28,8 @@ class TableView {
   #columns;
   #options;
   #text = ""; // that rows must hold
-  #chosen = new Map(); // column to the value it must have
+  #tests = new Map(); // what a filter is about to what it lets pass
+  #order = null; // {i, down}: the column sorted by; null for the order of the keys
   #fits = new WeakMap(); // what is known of rows under this filter
   #held = null; // the row at the top and how much of it is hidden; null while the newest is followed
   #hidden = false; // since the last drawing, which loses the place of what scrolls
@@ -41,6 +47,10 @@ class TableView {
     this.#el = el;
     this.#columns = model.get("columns");
     this.#options = model.get("options");
+    if (!this.#options.log) {
+      this.#order = this.#options.order;
+      this.#held = { key: TOP, offset: 0 };
+    }
     el.append(this.#build());
     this.#sized.observe(this.#parts.scroll);
     model.on("change:state", this.draw);
@@ -82,6 +92,11 @@ class TableView {
       input: () => this.#narrow(() => (this.#text = parts.filter.value.toLowerCase())),
     });
     parts.choices = [...this.#rows.choices.keys()].map((i) => this.#choice(i));
+    const ranges = this.#columns.flatMap((column, i) => this.#range(column, i));
+    parts.notice = make("span", { role: "status", class: "hn-reason" });
+    parts.actions = new Map(
+      this.#options.actions.map(([name, label]) => [name, button(label, () => tell(this.#model, { type: name }))]),
+    );
     parts.pause = button("Pause", () => this.#pause());
     parts.follow = button("Follow", () => (this.#held ? this.#follow() : this.#hold()));
     parts.scroll = make(
@@ -98,15 +113,12 @@ class TableView {
     parts.count = make("span", { class: "hn-quiet" });
     parts.skipped = make("span", { class: "hn-warning" });
     parts.detail = make("section", { class: "hn-detail", hidden: "" });
-    const file = this.#options.file;
-    const asCsv = () => download(`${file}.csv`, "text/csv", csv(this.#columns, this.#shown));
-    const asLines = () => download(`${file}.jsonl`, "text/plain", jsonLines(this.#columns, this.#shown));
     return make(
-      "section",
+      this.#options.label === null ? "div" : "section",
       {
         class: "hn-face hn-table",
-        "aria-label": this.#options.label,
-        keydown: (event) => event.key === "Escape" && this.#open && this.#shut(),
+        "aria-label": this.#options.label ?? undefined,
+        keydown: (event) => event.key === "Escape" && this.#options.log && this.#open && this.#shut(),
       },
       make("div", { class: "hn-line" }, parts.badge, parts.reason, parts.notes),
       make(
@@ -114,10 +126,15 @@ class TableView {
         { class: "hn-line" },
         parts.filter,
         ...parts.choices.map((choice) => choice.select),
-        parts.pause,
-        parts.follow,
-        button("CSV", asCsv),
-        button("JSONL", asLines),
+        ...ranges,
+      ),
+      make(
+        "div",
+        { class: "hn-line" },
+        ...(this.#options.log ? [parts.pause, parts.follow] : []),
+        ...parts.actions.values(),
+        ...this.#options.files.map((suffix) => button(FILES[suffix], () => this.#download(suffix))),
+        parts.notice,
       ),
       parts.scroll,
       make("div", { class: "hn-line" }, parts.count, parts.skipped),
@@ -137,8 +154,11 @@ class TableView {
       element.style.width = column.width;
       return element;
     });
-    const head = (column) => make("th", { scope: "col", class: `hn-${column.kind}` }, column.label);
-    const heads = make("tr", { "aria-rowindex": "1" }, ...this.#columns.map(head));
+    parts.heads = this.#columns.map((column, i) => {
+      const label = this.#options.log ? column.label : button(column.label, () => this.#sort(i), "hn-sort");
+      return make("th", { scope: "col", class: `hn-${column.kind}` }, label);
+    });
+    const heads = make("tr", { "aria-rowindex": "1" }, ...parts.heads);
     parts.table = make("table", {}, make("colgroup", {}, ...widths), make("thead", {}, heads), parts.body);
     return parts.table;
   }
@@ -151,8 +171,8 @@ class TableView {
         class: "hn-field",
         "aria-label": label,
         change: () => this.#narrow(() => {
-          if (select.selectedIndex === 0) this.#chosen.delete(i);
-          else this.#chosen.set(i, offered[select.selectedIndex - 1]);
+          const wanted = offered[select.selectedIndex - 1];
+          this.#test(i, wanted !== undefined && ((values) => values[i] === wanted));
         }),
       },
       make("option", {}, `${label}: all`),
@@ -161,11 +181,49 @@ class TableView {
     return { i, select, offered };
   }
 
+  /** The fields that bound a column of amounts or of days. */
+  #range(column, i) {
+    const fields = { range: ["number", "At least", "At most"], days: ["date", "From", "Until"] }[column.filter];
+    if (!fields) return [];
+    const [type, ...labels] = fields;
+    return labels.map((label, end) => {
+      const bound = (value) => (type === "date" ? value.slice(0, 10) : Number(value));
+      const fits = (value, limit) => (end ? value <= limit : value >= limit);
+      const change = () => {
+        const limit = field.value && bound(field.value);
+        const test = (values) => values[i] !== null && fits(bound(values[i]), limit);
+        this.#narrow(() => this.#test(`${i} ${end}`, limit !== "" && test));
+      };
+      const field = make("input", { type, class: "hn-field", min: type === "number" ? "0" : undefined, input: change });
+      return make("label", { class: "hn-bound" }, `${label} (${column.unit})`, field);
+    });
+  }
+
   // -- what the user does
+
+  #test(about, test) {
+    if (test) this.#tests.set(about, test);
+    else this.#tests.delete(about);
+  }
+
+  #sort(i) {
+    this.#order = { i, down: this.#order?.i === i && !this.#order.down };
+    this.#held = { key: TOP, offset: 0 };
+    this.draw();
+  }
+
+  /** Hand the rows shown over as a file; one that the kernel writes has more about each. */
+  #download(suffix) {
+    const name = `${this.#options.file}${suffix}`;
+    if (suffix === ".jsonl") download(name, "text/plain", jsonLines(this.#columns, this.#shown));
+    else if (this.#options.log) download(name, "text/csv", csv(this.#columns, this.#shown));
+    else tell(this.#model, { type: "export", name, keys: this.#shown.map((row) => row.key) });
+  }
 
   #narrow(change) {
     change();
     this.#fits = new WeakMap();
+    if (!this.#options.log) this.#held = { key: TOP, offset: 0 };
     this.draw();
   }
 
@@ -183,8 +241,8 @@ class TableView {
   /** Keep the rows in sight where they are. */
   #hold() {
     const top = this.#parts.scroll.scrollTop;
-    const row = this.#shown[Math.floor(top / ROW)];
-    this.#held = { key: row?.key ?? -Infinity, offset: top % ROW };
+    const row = this.#options.log || top > 0 ? this.#shown[Math.floor(top / ROW)] : undefined;
+    this.#held = { key: row?.key ?? TOP, offset: top % ROW };
     this.draw();
   }
 
@@ -201,13 +259,18 @@ class TableView {
   }
 
   #toggle(row) {
+    if (!this.#options.log) {
+      this.#open = row; // the kernel shows what there is about it
+      tell(this.#model, { type: "select", key: row.key });
+      this.draw();
+      return;
+    }
     if (this.#open?.key === row.key) {
       this.#shut();
       return;
     }
     if (!this.#held) this.#hold(); // the row stays in sight
     this.#show(row);
-    if (this.#options.select) tell(this.#model, { type: "select", key: row.key });
   }
 
   #show(row) {
@@ -243,6 +306,10 @@ class TableView {
     const told = this.#model.get("state");
     showState(badge, reason, this.#el, told);
     say(notes, visible(told.notes.join(" · ")));
+    say(this.#parts.notice, visible(told.notice ?? ""));
+    for (const [name, element] of this.#parts.actions) {
+      if (name in (told.pressed ?? {})) element.setAttribute("aria-pressed", told.pressed[name]);
+    }
     this.#parts.follow.setAttribute("aria-pressed", this.#held === null);
   }
 
@@ -250,7 +317,7 @@ class TableView {
     for (const { i, select, offered } of this.#parts.choices) {
       for (const value of [...this.#rows.choices.get(i)].slice(offered.length)) {
         offered.push(value);
-        select.append(make("option", {}, visible(value.slice(0, 60))));
+        select.append(make("option", {}, visible((this.#columns[i].labels[value] ?? value).slice(0, 60))));
       }
     }
   }
@@ -260,10 +327,10 @@ class TableView {
     this.#hidden = scroll.clientHeight === 0;
     if (this.#hidden) return;
     const source = this.#paused ?? this.#rows.all;
-    this.#shown = source.filter((row) => this.#isShown(row));
+    this.#shown = this.#sorted(source.filter((row) => this.#isShown(row)));
     const shown = this.#shown;
     const inside = Math.ceil(scroll.clientHeight / ROW);
-    const first = this.#held ? place(shown, this.#held.key) : shown.length;
+    const first = this.#held ? this.#index(this.#held.key) : shown.length;
     const begin = Math.max(0, Math.min(first, shown.length - inside) - BEYOND);
     const end = Math.min(shown.length, begin + inside + 2 * BEYOND);
     above.firstChild.style.height = `${begin * ROW}px`;
@@ -279,10 +346,34 @@ class TableView {
     say(skipped, left ? `${counted(left, "row")} skipped here; ${this.#options.home} has them all` : "");
   }
 
+  #sorted(rows) {
+    this.#parts.heads.forEach((head, i) => {
+      if (this.#order?.i === i) head.setAttribute("aria-sort", this.#order.down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    if (!this.#order) return rows;
+    const { i, down } = this.#order;
+    const value = ["number", "amount"].includes(this.#columns[i].kind) ? (row) => Number(row.values[i]) : (row) => row.values[i];
+    const compare = (a, b) => {
+      if (a.values[i] === null || b.values[i] === null) return (a.values[i] === null) - (b.values[i] === null);
+      const [first, second] = down ? [b, a] : [a, b];
+      return value(first) < value(second) ? -1 : value(first) > value(second) ? 1 : first.key - second.key;
+    };
+    return rows.sort(compare);
+  }
+
+  /** Where a row is among those shown; where it would be, or what is in sight, if it is not among them. */
+  #index(key) {
+    if (key === TOP) return 0;
+    if (!this.#order) return place(this.#shown, key);
+    const found = this.#shown.findIndex((row) => row.key === key);
+    return found >= 0 ? found : Math.min(this.#shown.length, Math.floor(this.#parts.scroll.scrollTop / ROW));
+  }
+
   #isShown(row) {
     let fits = this.#fits.get(row.values);
     if (fits === undefined) {
-      fits = [...this.#chosen].every(([i, value]) => row.values[i] === value);
+      fits = [...this.#tests.values()].every((test) => test(row.values));
       if (fits && this.#text) {
         row.text ??= row.values.filter((value) => value !== null).join("\n").toLowerCase();
         fits = row.text.includes(this.#text);
@@ -319,7 +410,7 @@ class TableView {
       const text = cellText(column, row.values[i]);
       const cell = make("td", { class: `hn-${column.kind}` });
       if (i === 0) cell.append(make("button", { type: "button", "aria-label": `Row ${text}` }, text));
-      else cell.append(make("bdi", { title: column.kind === "time" ? row.values[i] : undefined }, text));
+      else cell.append(make("bdi", { title: ["time", "moment"].includes(column.kind) ? row.values[i] : undefined }, text));
       return cell;
     });
     const element = make("tr", { click: () => this.#toggle(row) }, ...cells);
