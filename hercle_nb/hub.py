@@ -358,7 +358,8 @@ class Hub(Face):
             memo: What the memo field holds at first.
             expiry_hours: What the expiry field holds at first; None for the hub's default.
             client_id: What the field of the ClientId holds at first; None for one that is made.
-            confirm_above_btc: Larger amounts are asked about before they are sent; on production all are.
+            confirm_above_btc: Larger amounts are asked about before they are sent, 0 for all; on production
+                all are.
             plain: Use ipywidgets alone, for notebooks that cannot load anywidget's front end.
 
         Raises:

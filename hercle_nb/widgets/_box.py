@@ -21,8 +21,9 @@ class Box(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published wit
     def close(self) -> None:
         """Go; does nothing the second time."""
         for child in self.children:
-            child.close()
+            close(child)
         super().close()
+        _close_helpers(self)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """The widget, and what nbconvert, GitHub and a reopened notebook show in its place."""
@@ -31,6 +32,21 @@ class Box(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published wit
             bundle["text/html"] = f"<p><em>{escape(self.without_kernel)}</em></p>{self.last_state()}"
             bundle["text/plain"] = f"{type(self).__name__}: {self.without_kernel}"
         return bundle
+
+
+def close(widget: Any) -> None:
+    """Close a widget with what is in it, and with its layout and style, which ipywidgets would keep."""
+    if not isinstance(widget, Box):
+        for child in getattr(widget, "children", ()):
+            close(child)
+    widget.close()
+    _close_helpers(widget)
+
+
+def _close_helpers(widget: Any) -> None:
+    for part in ("layout", "style"):
+        if (model := getattr(widget, part, None)) is not None:
+            model.close()
 
 
 def sendable(value: Any) -> Any:

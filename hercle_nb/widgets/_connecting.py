@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from hercle_nb._face import start
@@ -19,6 +20,8 @@ from hercle_nb.widgets import _interface
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+
+    from hercle_nb._portal import Portal
 
 Phase: TypeAlias = Literal["offline", "connecting", "online"]
 
@@ -49,6 +52,8 @@ class Connecting:
         self._phase: Phase = "offline"
         self._turn = 0
         self._told = ""
+        self._portal: Portal | None = None  # of the hub, from the beginning
+        self._ended = False
 
     def view(self) -> dict[str, Any]:
         """What a face shows, as JSON takes it; never the key."""
@@ -65,50 +70,58 @@ class Connecting:
 
     def connect(self, environment: str, url: str, key: str, turn: int) -> None:
         """Begin to connect; never waits."""
-        if self._phase != "offline" or turn != self._turn:
+        if self._ended or self._phase != "offline" or turn != self._turn:
             return
-        self._environment, self._url, self._told = environment, url.strip(), ""
+        self._environment, self._told = environment, ""
         self._step("connecting")
-        simulated = environment == ENVIRONMENTS[0]
+        simulated, url = environment == ENVIRONMENTS[0], url.strip()
         try:
             given = ApiKey(key, "the field API key") if key and not simulated else None
             core, portal = start(
                 environment,
                 given,
-                None if simulated else self._url or None,
+                None if simulated else url or None,
                 allow_insecure=False,
                 journal=None,
                 max_events=1_000_000,
                 max_bytes=1 << 30,
             )
         except HercleError as error:
-            self._fail(error)
+            self.fail(error)
             return
+        self._portal, self._url = portal, url  # not before: a URL that is refused may hold a password
 
         def connected(done: Future[None]) -> None:
+            if self._ended:
+                return
             if (error := done.exception()) is not None:
-                portal.request_stop()
-                self._fail(error)
+                self.fail(error)
             else:
                 self.hub = Hub(AsyncHub(core, portal, _TIMEOUT))
                 self._step("online")
 
         future, _ = portal.submit(core.connect(_TIMEOUT))
-        _interface.when_done(future, connected, self._fail)
+        _interface.when_done(future, connected, self.fail)
 
     def leave(self, turn: int) -> None:
         """Let the hub go, without waiting for its goodbye."""
         if self._phase == "online" and turn == self._turn:
-            self.end()
+            self._let_go()
             self._step("offline")
 
     def end(self) -> None:
-        """The same for good; does nothing the second time."""
-        hub, self.hub = self.hub, None
-        if hub is not None:
-            hub._portal.request_stop()
+        """The same for good, also while it connects; does nothing the second time."""
+        self._ended = True
+        self._let_go()
 
-    def _fail(self, error: BaseException) -> None:
+    def _let_go(self) -> None:
+        portal, self._portal, self.hub = self._portal, None, None
+        if portal is not None:
+            portal.request_stop()
+
+    def fail(self, error: BaseException) -> None:
+        """Say what went wrong, with no hub."""
+        self._let_go()
         self._told = str(error) if isinstance(error, HercleError) else f"{type(error).__name__}: {error}"
         self._step("offline")
 
@@ -121,14 +134,11 @@ class Connecting:
 def keep_keys_out_of_logs() -> None:
     """At level DEBUG the kernel logs every message from a browser; not the one that holds a key."""
     loggers: list[Any] = [logging.getLogger("Comm")]
-    try:
-        from ipykernel.kernelapp import IPKernelApp
-    except ImportError:  # no kernel, no such message
-        pass
-    else:
-        if IPKernelApp.initialized():
-            application = IPKernelApp.instance()
-            loggers += [application.log, application.kernel.log]
+    # not imported by us: where there is no kernel, it would take over what widgets talk through
+    kernelapp: Any = sys.modules.get("ipykernel.kernelapp")
+    if kernelapp is not None and kernelapp.IPKernelApp.initialized():
+        application = kernelapp.IPKernelApp.instance()
+        loggers += [application.log, application.kernel.log]
     for logger in loggers:
         real = logger.logger if isinstance(logger, logging.LoggerAdapter) else logger
         if _holds_no_key not in real.filters:
@@ -136,4 +146,4 @@ def keep_keys_out_of_logs() -> None:
 
 
 def _holds_no_key(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.DEBUG or KEY not in record.getMessage()
+    return KEY not in f"{record.msg} {record.args}"

@@ -17,6 +17,7 @@ from hercle_nb.errors import HercleError, InvalidRequest
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._draft import CUSTOM, DEFAULT, Draft
+from hercle_nb.widgets._event_rows import sendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -43,6 +44,7 @@ HINTS = {
     "Arguments": '["BTCUSDT", 1]',
 }
 _OTHER_FIELDS = ["Method", "ClientId", "Arguments"]
+_LONGEST = 200_000  # characters of an answer that a browser is sent; Jupyter's server drops what is too much
 
 
 def choices() -> list[tuple[str, list[str]]]:
@@ -140,15 +142,16 @@ class Console:
         try:
             future, _ = self._hub._portal.submit(self._plan.run())
         except HercleError as error:
-            self._fail(error)
+            self.fail(error)
         else:
-            _interface.when_done(future, self._answered, self._fail)
+            _interface.when_done(future, self._answered, self.fail)
 
     def _answered(self, done: Future[str]) -> None:
-        self._answer = done.result()
+        self._answer = sendable(done.result(), _LONGEST) or ""
         self._step("idle")
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Say what went wrong."""
         self._told = str(error) if isinstance(error, HercleError) else f"{type(error).__name__}: {error}"
         self._step("idle")
 
@@ -165,9 +168,11 @@ class Console:
         Raises:
             InvalidRequest: A field breaks a rule, or the command spends money.
         """
-        method = fields.get("Method", "") if command == OTHER else command
+        method = (fields.get("Method", "") if command == OTHER else command).strip()
         if method.lower() == _WITHDRAW.lower():
             raise InvalidRequest(SPENDS)
+        if not method:
+            raise InvalidRequest("Type the name of a method, such as GetBalances.")
         client_id = check_client_id(fields.get("ClientId") or None)
         if command == commands.CREATE:
             return self._creation(client_id, fields)
@@ -180,7 +185,7 @@ class Console:
         hub = self._hub
 
         async def run() -> str:
-            event = await hub.aio.command(method, *arguments, client_id=client_id)
+            event = await hub.aio.command(method, *arguments, client_id=client_id, timeout=hub.timeout)
             return event.raw or json_text(event.data)
 
         asks = not commands.changes_nothing(method)
@@ -220,7 +225,7 @@ class Console:
         hub, pair, size = self._hub, fields.get("PairName", ""), _number(fields.get("Size") or "1")
 
         async def subscribe() -> str:
-            feed = await hub.aio.prices(pair, size)
+            feed = await hub.aio.prices(pair, size, timeout=hub.timeout)
             return json_text({"subscribed": feed.pair, "size": feed.size})
 
         async def unsubscribe() -> str:
@@ -238,7 +243,7 @@ def _list(text: str) -> list[Any]:
     """The arguments after the ClientId."""
     try:
         found = json.loads(text or "[]", parse_float=Decimal)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f'Arguments must be a JSON array such as ["BTCUSDT", 1]: {error}.') from None
     if not isinstance(found, list):
         raise InvalidRequest(f'Arguments must be a JSON array such as ["BTCUSDT", 1], not {text[:40]}.')

@@ -142,14 +142,14 @@ class Creation:
         else:
             _interface.when_done(future, self._looked, self._fail)
 
-    def create_new(self, turn: int) -> None:
-        """Ask for the same under another ClientId, though the first one may exist."""
+    def create_new(self, turn: int, *, ask: bool = False) -> None:
+        """Ask for the same under another ClientId, though the first may exist; ask first if ``ask``."""
         if self._phase != "unknown" or turn != self._turn:
             return
         self._made = check_client_id(None)
         self.draft = replace(self.draft, client_id="")
         self._asked = self.draft.request(self._made)
-        if self._must_ask(self._asked):
+        if ask or self._must_ask(self._asked):
             self._step("confirm")
         else:
             self._send()
@@ -194,10 +194,19 @@ class Creation:
             _interface.when_done(future, self._answered, self._fail)
 
     def _answered(self, done: Future[Invoice]) -> None:
-        self._show(done.result())
+        try:
+            invoice = done.result()
+        except HercleError as error:  # told in the form alone: no traceback below the cell
+            self._fail(error)
+        else:
+            self._show(invoice)
 
     def _looked(self, done: Future[Resolution]) -> None:
-        found = done.result()
+        try:
+            found = done.result()
+        except HercleError as error:
+            self._fail(error)
+            return
         if found.invoice is not None:
             self._show(found.invoice)
             return
@@ -257,7 +266,7 @@ class Creation:
         why = []
         if self._hub.environment == "production":
             why.append("This is production: the invoice is real.")
-        if msat > self._limit_msat:
+        if msat > self._limit_msat > 0:
             why.append(f"That is more than {amounts.format_btc(self._limit_msat)}.")
         asked = (
             f"Create an invoice of {amounts.format_btc(msat)} = {amounts.format_sat(msat)} "

@@ -162,10 +162,12 @@ class Draft:
         if not text:
             return f"Type an amount, such as {example}."
         rule, _, advice = error.partition("; ")
-        if set(text) <= set("0123456789."):
+        if text.startswith("-"):
+            return f"An amount must be more than 0, not {amounts.shown(text)}; type it without the sign."
+        if text.isascii() and text[0] != "." and text.replace(".", "", 1).isdigit():
             rule = rule.replace(repr(text), text)  # a number needs no quotes
         if "meant satoshis" in advice:
-            return f"{rule}; choose sat as the unit if you meant satoshis."
+            return f"{rule}; if you meant satoshis, choose sat as the unit and type it again."
         if "finer than" in rule:
             nearest = max(1, amounts.to_sat(text)) * amounts.MSAT_PER_SAT
             return f"{rule}; type {amount_text(nearest, BTC)}."

@@ -20,7 +20,17 @@ try:
 except ImportError:  # it is in the extra `lab`; without it the faces show themselves plainly
     AnyWidget = DOMWidget  # type: ignore[misc]  # a stand-in that is never shown
 
-_MODULE = ("pieces.js", "rows.js", "table.js", "form.js", "card.js", "console.js", "connect.js", "hercle.js")
+_MODULE = (
+    "pieces.js",
+    "rows.js",
+    "table.js",
+    "form.js",
+    "card.js",
+    "fold.js",
+    "console.js",
+    "connect.js",
+    "hercle.js",
+)
 
 
 def available() -> bool:

@@ -20,11 +20,14 @@ from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from hercle_nb.errors import HercleError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-logger = logging.getLogger("hercle_nb")
+logger = logging.getLogger("hercle_nb.widgets")
+logger.addHandler(logging.NullHandler())  # nothing is printed into cells: widgets show what goes wrong
 
 Work: TypeAlias = "Callable[[], object]"
 OnError: TypeAlias = "Callable[[Exception], object]"
@@ -183,7 +186,10 @@ def _done(work: Work, on_error: OnError | None, *, silent: bool = False) -> bool
         work()
     except Exception as error:
         if not silent:
-            logger.exception("a widget could not be brought up to date")
+            if isinstance(error, HercleError):  # what a user is told
+                logger.info("shown in a widget: %s", error)
+            else:
+                logger.exception("a widget could not be brought up to date")
             if on_error is not None:
                 _done(partial(on_error, error), None)
         return False

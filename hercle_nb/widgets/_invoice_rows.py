@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,15 +26,16 @@ COLUMNS = [
     Column(
         "status",
         "State",
-        width="7em",
+        width="8em",
         filter="choice",
         labels={state: f"{STATUS_ICONS[state]} {state}" for state in STATES},
     ),
     Column("amount_btc", "BTC", kind="amount", width="8em"),
     Column("amount_sat", "sat", kind="amount", width="7.5em", filter="range", unit="sat"),
-    Column("memo", "Memo", width="12em"),
+    Column("memo", "Memo", width="15em"),
     Column("created_at", "Created (UTC)", kind="moment", width="13.5em", filter="days", unit="UTC"),
     Column("expires_at", "Expires (UTC)", kind="moment", width="13.5em"),
+    Column("updated_at", "Updated (UTC)", kind="moment", width="13.5em"),
     Column("client_id", "ClientId", width="10em"),
     Column("id", "Hub id", width="10em"),
     Column("payment_hash", "Payment hash", width="10em"),
@@ -65,6 +67,7 @@ class InvoiceRows:
         self._known: dict[int, tuple[Item, str, Row]] = {}
         self._changed: dict[int, None] = {}
         self._looked_at = 0.0
+        self._lock = threading.Lock()  # a cell shows the last state on another thread
         self._look()
 
     def item(self, number: Any) -> Item | None:
@@ -74,22 +77,25 @@ class InvoiceRows:
 
     def latest(self, count: int = RING) -> list[Row]:
         """The rows of the last invoices, at most so many."""
-        self._look()
-        return [row for _, _, row in list(self._known.values())[-count:]]
+        with self._lock:
+            self._look()
+            return [row for _, _, row in list(self._known.values())[-count:]]
 
     def begin(self) -> None:
         """Let `fresh` go on from what there is now."""
-        self._look()
-        self._changed.clear()
+        with self._lock:
+            self._look()
+            self._changed.clear()
 
     def fresh(self) -> tuple[list[Row], int]:
         """Rows that have changed, and a key alone for one that is gone; none is ever left out."""
-        if time.monotonic() - self._looked_at >= _LOOK:
-            self._look()
-        numbers = list(self._changed)[:_PIECE]
-        for number in numbers:
-            del self._changed[number]
-        return [self._known[number][2] if number in self._known else [number] for number in numbers], 0
+        with self._lock:
+            if time.monotonic() - self._looked_at >= _LOOK:
+                self._look()
+            numbers = list(self._changed)[:_PIECE]
+            for number in numbers:
+                del self._changed[number]
+            return [self._known[number][2] if number in self._known else [number] for number in numbers], 0
 
     def state(self) -> dict[str, Any]:
         """The hub's state, how many invoices there are, and how old the hub's list is."""
@@ -97,7 +103,7 @@ class InvoiceRows:
         total = len(self._known)
         shown = f"the last {RING:,} of {total:,} invoices" if total > RING else count(total, "invoice")
         asked_at = hub._core.lists.asked_at
-        looked = "the hub's list not asked for so far"
+        looked = "the hub's list was not asked for yet"
         if asked_at is not None:
             looked = f"the hub's list as of {asked_at:%H:%M:%S} UTC"
         return {
@@ -140,7 +146,9 @@ class InvoiceRows:
         if number is None:
             number = self._next
             self._next += 1
-        self._numbers.update(dict.fromkeys(names, number))
+        for name in names:
+            if self._numbers.setdefault(name, number) in taken:  # two invoices may have one payment hash
+                self._numbers[name] = number
         return number
 
 
@@ -162,6 +170,7 @@ def _row(number: int, item: Item, status: str) -> Row:
         sendable(None if asked is None else asked.memo, _LONGEST),
         _iso(item.created_at if isinstance(item, Invoice) else item.sent_at),
         _iso(None if invoice is None else invoice.expires_at),
+        _iso(None if invoice is None else invoice.updated_at),
         sendable(item.client_id, _LONGEST),
         sendable(None if invoice is None else invoice.id, _LONGEST),
         sendable(None if invoice is None else invoice.payment_hash, _LONGEST),

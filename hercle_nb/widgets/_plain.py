@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from hercle_nb.widgets import _interface
+from hercle_nb.widgets._box import Box
 from hercle_nb.widgets._event_rows import COLUMNS, EventRows
 from hercle_nb.widgets._table import failure
 
@@ -33,7 +34,7 @@ _SCROLL = "overflow:auto;max-height:420px;display:flex;flex-direction:column-rev
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
-class PlainTable(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published without types
+class PlainTable(Box):
     """The last rows, brought up to date twice a second, with a filter and a pause; no front end of our own.
 
     Args:

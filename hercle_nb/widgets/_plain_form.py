@@ -11,6 +11,7 @@ from hercle_nb import amounts
 from hercle_nb.display import visible
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.widgets import _interface
+from hercle_nb.widgets._box import Box, close
 from hercle_nb.widgets._draft import BTC, CUSTOM, EXPIRIES, SAT, Draft, amount_text
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _BAR = "border-left:4px solid {};padding:4px 10px;overflow-wrap:anywhere;line-he
 _PROBLEM, _NOTE = _BAR.format("#c62828"), _BAR.format("#888")
 
 
-class PlainForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published without types
+class PlainForm(Box):
     """The fields and buttons, which always ask before anything is sent.
 
     While a kernel is busy, ipywidgets holds back what is typed but not what is pressed, so what is sent must
@@ -55,7 +56,7 @@ class PlainForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publish
         """Go, with every field and button, shown or not; does nothing the second time."""
         parts = [part for part in vars(self).values() if isinstance(part, ipywidgets.Widget)]
         for part in (*parts, *self.children):
-            part.close()
+            close(part)
         super().close()
 
     def show(self, view: dict[str, Any]) -> None:
@@ -123,7 +124,9 @@ class PlainForm(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is publish
         self._back = self._button("Back", self._creation.back)
         self._wait = self._button("Keep waiting", self._creation.keep_waiting)
         self._look = self._button("Look again", self._creation.look_again)
-        self._new = self._button("Create a new one, the first may exist", self._creation.create_new)
+        self._new = self._button(
+            "Create a new one, the first may exist", lambda turn: self._creation.create_new(turn, ask=True)
+        )
         self._another = self._button("Another invoice", self._creation.another)
         self._buttons = ipywidgets.HBox([], layout={"flex_flow": "row wrap", "margin": "4px 0"})
         row = ipywidgets.HBox([self._amount, self._unit, self._echo], layout={"flex_flow": "row wrap"})

@@ -8,7 +8,7 @@ import ipywidgets
 
 from hercle_nb.states import STATES
 from hercle_nb.widgets import _interface
-from hercle_nb.widgets._box import Box
+from hercle_nb.widgets._box import Box, sendable
 from hercle_nb.widgets._invoice_rows import COLUMNS, InvoiceRows
 from hercle_nb.widgets._plain import SHOWN, table_html
 from hercle_nb.widgets._table import failure
@@ -33,27 +33,22 @@ class PlainInvoices(Box):
     """
 
     def __init__(self, rows: InvoiceRows, label: str) -> None:
-        self._rows = rows
+        self._rows: InvoiceRows | None = rows  # until it is closed
         self._label = label
         self._callbacks: dict[str, Callable[[dict[str, Any]], object]] = {}
         self._seen: Any = None
+        self._told: Any = None  # the number that was said to be chosen
         self._filter = ipywidgets.Text(placeholder="Filter", description="Filter")
         self._state = ipywidgets.Dropdown(options=[_ALL, *STATES], description="State")
         self._chosen = ipywidgets.Dropdown(options=[("none", None)], description="Show")
         refresh = ipywidgets.Button(description="Refresh")
         wait = ipywidgets.Button(description="Wait for payments")
         self._table = ipywidgets.HTML(table_html(rows.state(), rows.latest(SHOWN), COLUMNS, label))
-        row = {"flex_flow": "row wrap"}
-        super().__init__(
-            [
-                ipywidgets.HBox([self._filter, self._state, refresh, wait], layout=row),
-                self._table,
-                self._chosen,
-            ]
-        )
+        line = Box([self._filter, self._state, refresh, wait], layout={"flex_flow": "row wrap"})
+        super().__init__([line, self._table, self._chosen])
         refresh.on_click(lambda _: self._say("refresh"))
         wait.on_click(lambda _: self._say("wait"))
-        self._chosen.observe(lambda change: self._say("select", key=change["new"]), "value")
+        self._chosen.observe(lambda _: _interface.post(self._choose, self._fail), "value")
         for field in (self._filter, self._state):
             field.observe(lambda _: _interface.post(self._refresh, self._fail), "value")
         self._ticker = _interface.every(_TICK, self._tick, self._fail)
@@ -63,30 +58,47 @@ class PlainInvoices(Box):
         self._callbacks[kind] = callback
 
     def close(self) -> None:
-        """Change no more, and go; does nothing the second time."""
+        """Change no more, let the rows go, and go; does nothing the second time."""
         self._ticker.cancel()
+        self._rows = None
         super().close()
 
-    def _say(self, kind: str, **content: Any) -> None:
-        _interface.post(lambda: self._callbacks[kind]({"type": kind, **content}), self._fail)
+    def _say(self, kind: str) -> None:
+        _interface.post(lambda: self._callbacks[kind]({"type": kind}), self._fail)
+
+    def _choose(self) -> None:
+        """Say what is chosen; new options choose something else for a moment."""
+        if self._chosen.value != self._told:
+            self._told = self._chosen.value
+            self._callbacks["select"]({"type": "select", "key": self._told})
 
     def _tick(self) -> None:
-        now = self._rows.state(), self._rows.fresh()[0]
+        if (rows := self._rows) is None:
+            return
+        now = rows.state(), rows.fresh()[0]
         if now != (self._seen, []):
             self._seen = now[0]
             self._refresh()
 
     def _fail(self, error: Exception) -> None:
-        self._table.value = table_html(self._rows.state() | failure(error), [], COLUMNS, self._label)
+        if (rows := self._rows) is not None:
+            self._show(rows.state() | failure(error), [])
+
+    def _show(self, state: dict[str, Any], found: list[Row]) -> None:
+        state = sendable(state)
+        notes = [*state["notes"], state["notice"]]
+        self._table.value = table_html(state | {"notes": notes}, found, COLUMNS, self._label)
 
     def _refresh(self) -> None:
+        if (rows := self._rows) is None:
+            return
         text, state = self._filter.value.casefold(), self._state.value
-        found = [row for row in self._rows.latest() if _fits(row, text, state)][-SHOWN:]
-        self._table.value = table_html(self._rows.state(), found, COLUMNS, self._label)
+        found = [row for row in rows.latest() if _fits(row, text, state)][-SHOWN:]
+        self._show(rows.state(), found)
         options = [("none", None), *((_name(row), row[0]) for row in reversed(found))]
         if options != list(self._chosen.options):
             chosen = self._chosen.value
-            with self._chosen.hold_trait_notifications():
+            with self._chosen.hold_sync():
                 self._chosen.options = options
                 self._chosen.value = chosen if chosen in dict(options).values() else None
 

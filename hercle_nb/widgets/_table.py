@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import traitlets
 
+from hercle_nb.widgets._box import sendable
 from hercle_nb.widgets._frontend import LiveWidget
 from hercle_nb.widgets._interface import Ticker, every
 
@@ -141,7 +142,7 @@ class LiveTable(LiveWidget):
                 "order": {"i": order, "down": True},
                 "actions": list((actions or {}).items()),
             },
-            state=source.state(),
+            state=sendable(source.state()),
         )
         self._start()
 
@@ -170,7 +171,7 @@ class LiveTable(LiveWidget):
                 self.send({"type": "anyone"})
 
     def _fail(self, error: Exception) -> None:
-        self.state = self.state | failure(error)
+        self.state = sendable(self.state | failure(error))
 
     def _start(self) -> None:
         """Send what a browser lacks that has nothing, and what comes."""
@@ -193,10 +194,13 @@ class LiveTable(LiveWidget):
         source = self._source
         if source is None:
             return
-        state = source.state()
+        state = sendable(source.state())
         rows, skipped = source.fresh()
         taken = _last(rows, PIECE, _TEXT)
         self._skipped += skipped + len(rows) - len(taken)
+        if taken and self._backlog:  # a row that has changed meanwhile is not sent as it was
+            changed = {row[0] for row in taken}
+            self._backlog = [row for row in self._backlog if row[0] not in changed]
         older = _last(self._backlog, PIECE - len(taken), _TEXT - sum(map(_size, taken)))
         del self._backlog[len(self._backlog) - len(older) :]
         if taken or older:

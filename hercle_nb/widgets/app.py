@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,9 @@ import ipywidgets
 import traitlets
 
 from hercle_nb._keywords import with_helpful_keywords
-from hercle_nb.config import ENVIRONMENTS
+from hercle_nb.config import ENVIRONMENTS, resolve_environment
 from hercle_nb.widgets import _interface
-from hercle_nb.widgets._box import Box
+from hercle_nb.widgets._box import Box, close, sendable
 from hercle_nb.widgets._connecting import KEY, Connecting, keep_keys_out_of_logs
 from hercle_nb.widgets._draft import Draft
 from hercle_nb.widgets._frontend import LiveWidget, available
@@ -48,7 +49,8 @@ def app(*, environment: str | None = None, url: str | None = None, plain: bool =
     Raises:
         ConfigurationError: There is no such environment.
     """
-    return HercleApp(environment, url, plain=plain)
+    chosen = resolve_environment(environment, has_url=url is not None)  # refused before there is a widget
+    return HercleApp(chosen, url, plain=plain)
 
 
 class HercleApp(Box):
@@ -61,6 +63,8 @@ class HercleApp(Box):
         self._connecting = Connecting(environment, url, self._change)
         self._panel: PlainPanel | LivePanel = (PlainPanel if self._plain else LivePanel)(self._connecting)
         self._faces = Box([])
+        self._closing = threading.Lock()
+        self._closed = False
         super().__init__([self._panel, self._faces])
         self.add_class("hn-app")
         keep_keys_out_of_logs()
@@ -71,16 +75,24 @@ class HercleApp(Box):
         return self._connecting.hub
 
     def last_state(self) -> str:
-        """Where it is connected."""
+        """Where it is connected, and what its faces show."""
         view = self._connecting.view()
-        return f"<p>{escape(view['environment'])}: {escape(view['phase'])}</p>"
+        faces = [face.last_state() for tabs in self._faces.children for face in tabs.children]
+        return f"<p>{escape(view['environment'])}: {escape(view['phase'])}</p>{''.join(faces)}"
 
     def close(self) -> None:
         """Go, and end the hub; does nothing the second time."""
-        super().close()
+        with self._closing:  # not while the faces are being made
+            self._closed = True
         self._connecting.end()
+        super().close()
 
     def _change(self) -> None:
+        with self._closing:
+            if not self._closed:
+                self._show()
+
+    def _show(self) -> None:
         hub, there = self._connecting.hub, self._faces.children
         self._panel.show(self._connecting.view())
         if hub is not None and not there:
@@ -88,7 +100,7 @@ class HercleApp(Box):
         elif hub is None and there:
             self._faces.children = []
             for face in there:
-                _close(face)
+                close(face)
 
     def _tabs(self, hub: Hub) -> Any:
         faces = [
@@ -116,11 +128,11 @@ class LivePanel(LiveWidget):
 
     def __init__(self, connecting: Connecting) -> None:
         self._connecting = connecting
-        super().__init__(face="connect", environments=list(ENVIRONMENTS), state=connecting.view())
+        super().__init__(face="connect", environments=list(ENVIRONMENTS), state=sendable(connecting.view()))
 
     def show(self, view: dict[str, Any]) -> None:
         """Show how far it is; on the interface thread."""
-        self.state = view
+        self.state = sendable(view)
 
     def _answer(self, message: dict[str, Any]) -> None:
         key, turn = message.pop(KEY, ""), message.get("turn")
@@ -133,7 +145,7 @@ class LivePanel(LiveWidget):
             self._connecting.leave(turn)
 
     def _fail(self, error: Exception) -> None:
-        self.state = self._connecting.view() | {"told": f"{type(error).__name__}: {error}"}
+        self._connecting.fail(error)  # a new turn: the browser waits for one
 
 
 class PlainPanel(Box):
@@ -154,19 +166,19 @@ class PlainPanel(Box):
         self._told = ipywidgets.HTML(f"<p>{_PLAIN_KEY}</p>")
         super().__init__(
             [
-                ipywidgets.HBox([self._environment, self._url], layout={"flex_flow": "row wrap"}),
-                ipywidgets.HBox([self._connect, self._leave]),
+                Box([self._environment, self._url], layout={"flex_flow": "row wrap"}),
+                Box([self._connect, self._leave], layout={"flex_flow": "row"}),
                 self._told,
             ]
         )
 
         def connect(_: Any) -> None:
             where, turn = (self._environment.value, self._url.value), self._view["turn"]
-            _interface.post(lambda: connecting.connect(*where, "", turn))
+            _interface.post(lambda: connecting.connect(*where, "", turn), connecting.fail)
 
         def leave(_: Any) -> None:
             turn = self._view["turn"]
-            _interface.post(lambda: connecting.leave(turn))
+            _interface.post(lambda: connecting.leave(turn), connecting.fail)
 
         self._connect.on_click(connect)
         self._leave.on_click(leave)
@@ -184,10 +196,3 @@ class PlainPanel(Box):
         role = "alert" if view["told"] else "status"
         note = f"<p>{_PLAIN_KEY}</p>" if offline else ""
         self._told.value = f'<p role="{role}">{said}</p>{note}'
-
-
-def _close(widget: Any) -> None:
-    """Close a widget that is no `Box`, and what is in it."""
-    for child in widget.children:
-        child.close()
-    widget.close()

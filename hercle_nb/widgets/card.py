@@ -11,17 +11,19 @@ import ipywidgets
 import traitlets
 
 from hercle_nb.bolt11 import canonical
+from hercle_nb.display import card, warnings
 from hercle_nb.errors import ConnectionFailed, HercleError, InvalidRequest
 from hercle_nb.invoice_display import invoice_card
 from hercle_nb.lists import TIMEOUT
-from hercle_nb.states import CLOSED, OPEN, PAID
+from hercle_nb.states import CLOSED, OPEN, PAID, REJECTED
 from hercle_nb.widgets import _interface
-from hercle_nb.widgets._box import Box, sendable
+from hercle_nb.widgets._box import Box, close, sendable
 from hercle_nb.widgets._frontend import LiveWidget, available
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from hercle_nb.errors import CommandRejected
     from hercle_nb.hub import Hub
     from hercle_nb.invoices import Invoice
     from hercle_nb.payments import Watch
@@ -67,12 +69,16 @@ class InvoiceCard(Box):
         if self._live is None:
             self._tick()
 
+    def last_state(self) -> str:
+        """The static card."""
+        return str(self._html.value)
+
     def close(self) -> None:
         """Follow the invoice no more, let the hub go, and go; does nothing the second time."""
         self._ticker.cancel()
         self._rest()
         self._hub = None
-        self._pay.close()  # a live card does not show it
+        close(self._pay)  # a live card does not show it
         super().close()
 
     def seen(self, *, here: bool) -> None:
@@ -93,13 +99,20 @@ class InvoiceCard(Box):
         _interface.when_done(asked, self._looked, self._fail)
 
     def _looked(self, done: Future[None]) -> None:
-        done.result()
-        self._tick()
+        try:
+            done.result()
+        except HercleError as error:  # told below the card alone
+            self._fail(error)
+        else:
+            self._tick()
 
     def _tick(self) -> None:
         """Show what has changed, and let the hub's list be asked for as long as it can change."""
         hub = self._hub
         if hub is None:
+            return
+        if (refused := self._refusal(hub)) is not None:  # what the hub's list seemed to say was wrong
+            self._show_refusal(refused)
             return
         self._invoice = invoice = self._as_it_stands(hub)
         status = invoice.status
@@ -120,11 +133,26 @@ class InvoiceCard(Box):
 
     def _as_it_stands(self, hub: Hub) -> Invoice:
         """The invoice as the hub knows it now."""
-        try:
-            now = hub._core.book.find(self._invoice.client_id or self._invoice)
-        except InvalidRequest:  # another kernel's: as it was
-            return self._invoice
+        call = hub._core.book.creations.get(self._invoice.client_id or "")
+        if call is not None and call.invoice is not None:
+            now = call.invoice
+        else:
+            try:
+                now = hub._core.book.find(self._invoice)
+            except InvalidRequest:  # another kernel's: as it was
+                return self._invoice
         return now.as_reused() if self._invoice.reused else now
+
+    def _refusal(self, hub: Hub) -> CommandRejected | None:
+        """The hub's refusal of this very creation, which came after the hub's list had been misunderstood."""
+        call = hub._core.book.creations.get(self._invoice.client_id or "")
+        return None if call is None or call.invoice is not None else call.rejection
+
+    def _show_refusal(self, refused: CommandRejected) -> None:
+        self._rest()
+        self._html.value = card(warnings([f"There is no such invoice: {refused}"]))
+        if self._live is not None:
+            self._live.facts = self._facts() | {"status": REJECTED, "request": "", "pay": ""}
 
     def _show_foot(self) -> None:
         if self._live is not None:
@@ -156,7 +184,7 @@ class InvoiceCard(Box):
         facts: dict[str, Any] = sendable(
             {
                 "status": invoice.status,
-                "request": canonical(invoice.payment_request),
+                "request": "" if invoice.alarm else canonical(invoice.payment_request),
                 "expires": int(invoice.expires_at.timestamp() * 1_000),
                 "pay": PAY if self._can_be_paid() else "",
                 "note": self._note,
@@ -173,8 +201,8 @@ class LiveLine(LiveWidget):
     ``{type: "anyone"}``, and ``{type: "pay"}``.
 
     Attributes:
-        facts: ``status``; ``request``, the payment request; ``expires``, in milliseconds since 1970; ``pay``,
-            the label of the button that pays, if there is one; ``note``.
+        facts: ``status``; ``request``, the payment request, empty where nobody should pay it; ``expires``, in
+            milliseconds since 1970; ``pay``, the label of the button that pays, if there is one; ``note``.
     """
 
     facts: Any = traitlets.Dict().tag(sync=True)

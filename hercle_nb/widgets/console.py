@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from hercle_nb.display import card, code, line, warnings
+from hercle_nb.display import card, code, line, visible, warnings
 from hercle_nb.widgets import _interface
-from hercle_nb.widgets._box import Box
+from hercle_nb.widgets._box import Box, close, sendable
 from hercle_nb.widgets._console import HINTS, OTHER, SPENDS, Console, choices
 from hercle_nb.widgets._frontend import LiveWidget, Region, available
 from hercle_nb.widgets._invoice_detail import json_html
@@ -63,11 +63,11 @@ class LiveConsole(LiveWidget):
     def __init__(self, console: Console) -> None:
         self._console = console
         options = {"commands": choices(), "hints": HINTS, "spends": SPENDS}
-        super().__init__(face="console", options=options, state=console.view())
+        super().__init__(face="console", options=options, state=sendable(console.view()))
 
     def show(self, view: dict[str, Any]) -> None:
         """Show what the console has come to; on the interface thread."""
-        self.state = view
+        self.state = sendable(view)
 
     def _answer(self, message: dict[str, Any]) -> None:
         kind, turn, fields = message.get("type"), message.get("turn"), message.get("fields")
@@ -82,7 +82,7 @@ class LiveConsole(LiveWidget):
             self._console.back(turn)
 
     def _fail(self, error: Exception) -> None:
-        self.state = self._console.view() | {"told": f"{type(error).__name__}: {error}"}
+        self._console.fail(error)  # a new turn: the browser waits for one
 
 
 class PlainConsole(Box):
@@ -104,7 +104,7 @@ class PlainConsole(Box):
         self._back = self._button("Back", console.back)
         self._buttons = ipywidgets.HBox([self._send])
         self._told = ipywidgets.HTML()
-        self._inputs = ipywidgets.VBox([])
+        self._inputs = Box([])
         super().__init__([self._command, self._inputs, self._buttons, self._told])
         self._view = console.view()
         self._command.observe(lambda _: _interface.post(self._choose), "value")
@@ -118,7 +118,8 @@ class PlainConsole(Box):
         confirm = view["phase"] == "confirm"
         self._buttons.children = [self._confirm, self._back] if confirm else [self._send]
         self._send.disabled = view["phase"] == "waiting"
-        texts = [line(view[name]) for name in ("question",) if view[name]]
+        question = view["question"]
+        texts = [line(visible(question, len(question)))] if question else []
         if view["sent"]:
             texts.append(f"<div>{code(view['sent'])}</div>")
         texts.append(warnings(filter(None, [view["told"]])))
@@ -126,12 +127,18 @@ class PlainConsole(Box):
             texts.append(json_html(view["answer"]))
         self._told.value = card(*texts) if any(texts) else ""
 
+    def close(self) -> None:
+        """Go, with what is not shown just now; does nothing the second time."""
+        for widget in (*self._fields.values(), self._send, self._confirm, self._back):
+            close(widget)
+        super().close()
+
     def _button(self, label: str, press: Callable[[int], None]) -> Any:
         button = ipywidgets.Button(description=label)
 
         def pressed(_: Any) -> None:
             turn = self._view["turn"]  # of the page that was pressed
-            _interface.post(lambda: press(turn))
+            _interface.post(lambda: press(turn), self._console.fail)
 
         button.on_click(pressed)
         return button

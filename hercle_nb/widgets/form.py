@@ -10,7 +10,7 @@ import traitlets
 from hercle_nb import amounts
 from hercle_nb.invoice_request import MAX_MEMO_BYTES
 from hercle_nb.widgets import _interface
-from hercle_nb.widgets._box import Box, sendable
+from hercle_nb.widgets._box import Box, close, sendable
 from hercle_nb.widgets._creation import Creation
 from hercle_nb.widgets._draft import BTC, EXPIRIES, SAT, Draft
 from hercle_nb.widgets._frontend import LiveWidget, Region, available
@@ -36,13 +36,15 @@ class InvoiceForm(Box):
     Args:
         hub: The hub that creates.
         draft: What the fields hold at first.
-        confirm_above_btc: Larger amounts are asked about before they are sent; on production all are.
+        confirm_above_btc: Larger amounts are asked about before they are sent, 0 for all; on
+            production all are.
         plain: Use ipywidgets alone; also done where anywidget is missing.
 
     Raises:
         InvalidRequest: ``confirm_above_btc`` is no amount.
     """
 
+    _ticker: _interface.Ticker | None = None  # where an argument was refused, `close` is called all the same
     without_kernel = "A form for new invoices stands here while a kernel is running: run this cell to use it."
 
     def __init__(
@@ -52,7 +54,8 @@ class InvoiceForm(Box):
         self._hub: Hub | None = hub  # this and the face until it is closed
         self._callbacks: list[Callable[[Invoice], object]] = []
         self._invoice: Invoice | None = None
-        limit = amounts.btc_to_msat(confirm_above_btc, allow_msat=True)
+        always = confirm_above_btc in (0, "0")
+        limit = 0 if always else amounts.btc_to_msat(confirm_above_btc, allow_msat=True)
         creation = Creation(hub, draft, limit, self._change, partial(self._created, hub))
         self._card: InvoiceCard | None = None
         self._face: PlainForm | LiveForm | None = (PlainForm if self._plain else LiveForm)(creation)
@@ -78,11 +81,14 @@ class InvoiceForm(Box):
 
     def last_state(self) -> str:
         """The last invoice, if there is one."""
+        if self._card is not None:
+            return self._card.last_state()
         return "" if self.invoice is None else self.invoice._repr_html_()
 
     def close(self) -> None:
         """Go, and let the hub go; does nothing the second time. What was sent goes on."""
-        self._ticker.cancel()
+        if self._ticker is not None:
+            self._ticker.cancel()
         self._hub = self._face = None
         super().close()
         self.children = ()  # the face holds the hub as well
@@ -101,7 +107,7 @@ class InvoiceForm(Box):
         if self._hub is None:  # closed just now: nobody else would close the card
             self._show_card(None)
         for callback in self._callbacks:
-            hub._core.callbacks.post(callback, invoice)
+            hub._core.callbacks.post(partial(_call_back, callback, hub), invoice)
 
     def _show_card(self, card: InvoiceCard | None) -> None:
         if card is self._card:
@@ -109,11 +115,16 @@ class InvoiceForm(Box):
         gone, self._card = self._card, card
         self._result.children = [] if card is None else [card]
         if gone is not None:
-            gone.close()
+            close(gone)
 
     def _fail(self, error: Exception) -> None:
         if (face := self._face) is not None:
             face.show(face._creation.view() | {"told": f"{type(error).__name__}: {error}"})
+
+
+def _call_back(callback: Callable[[Invoice], object], _hub: Hub, invoice: Invoice) -> None:
+    """Call back; the hub is kept until then, since one that goes calls nobody any more."""
+    callback(invoice)
 
 
 class LiveForm(LiveWidget):

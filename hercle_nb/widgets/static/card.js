@@ -5,7 +5,7 @@ function card(model) {
   return (el) => {
     const left = make("span", { role: "timer", class: "hn-left" });
     const when = make("span", { class: "hn-quiet" });
-    const note = make("span", { class: "hn-warning", role: "status" });
+    const note = make("span", { class: "hn-warning", "aria-live": "polite" });
     const said = make("span", { class: "hn-quiet", "aria-live": "polite" });
     const pay = button("", () => {
       tell(model, { type: "pay" });
@@ -23,7 +23,7 @@ function card(model) {
       const open = status === "open" && seconds > 0;
       // what can be paid no more must not look as if it could, even where no kernel can say so
       el.closest(".hn-card")?.classList.toggle("hn-late", status !== "paid" && seconds <= 0);
-      copying.hidden = !open;
+      copying.hidden = !open || !model.get("facts").request;
       pay.hidden = !label || !open;
       say(pay, label);
       say(left, open ? `Expires in ${duration(seconds)}` : status === "open" ? "Expired" : "");

@@ -10,6 +10,7 @@ function connect(model) {
 class ConnectView {
   #model;
   #el;
+  #ignore; // ends the calls of `draw`
   #pressed = null; // the turn in which something was pressed that the kernel has not answered
   #turn;
   #parts = {};
@@ -22,15 +23,13 @@ class ConnectView {
     el.append(this.#build());
     this.#parts.environment.value = environment;
     this.#parts.url.value = url;
-    model.on("change:state", this.draw);
-    model.on("comm_live_update", this.draw);
+    this.#ignore = whenNew(model, this.draw);
     this.draw();
   }
 
   close() {
     this.#parts.key.value = "";
-    this.#model.off("change:state", this.draw);
-    this.#model.off("comm_live_update", this.draw);
+    this.#ignore();
   }
 
   #build() {
@@ -121,7 +120,7 @@ class ConnectView {
     parts.simulate.hidden = simulated;
     parts.leave.hidden = phase !== "online";
     disable(parts.leave, gone || waits);
-    const where = phase === "online" ? `${environment} · ${at}` : waits ? "Connecting…" : "";
+    const where = phase === "online" ? `${environment} · ${at} · until you disconnect, events and invoices are kept` : waits ? "Connecting…" : "";
     say(parts.where, gone ? "The kernel is gone; run the cell again." : visible(where));
     parts.where.parentElement.hidden = !parts.where.textContent;
     say(parts.told, visible(told));
@@ -130,7 +129,7 @@ class ConnectView {
 }
 
 function hint(environment, variable) {
-  if (environment === "simulator") return "No account, no network: invoices on a test network that nobody can pay.";
+  if (environment === "simulator") return "No account, no network: invoices on a test network, which the simulator alone can pay.";
   const real = environment === "production" ? "Invoices are real here. " : "";
   const other = variable ? "Leave it empty to use the variable HERCLE_API_KEY. " : "";
   return `${real}${other}The key is sent to the hub and kept nowhere else.`;

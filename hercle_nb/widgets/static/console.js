@@ -10,6 +10,7 @@ function commandConsole(model) {
 class ConsoleView {
   #model;
   #el;
+  #ignore; // ends the calls of `draw`
   #fields = new Map(); // of the command chosen
   #pressed = null; // the turn in which something was pressed that the kernel has not answered
   #turn;
@@ -20,14 +21,12 @@ class ConsoleView {
     this.#el = el;
     this.#turn = model.get("state").turn;
     el.append(this.#build());
-    model.on("change:state", this.draw);
-    model.on("comm_live_update", this.draw);
+    this.#ignore = whenNew(model, this.draw);
     this.#choose();
   }
 
   close() {
-    this.#model.off("change:state", this.draw);
-    this.#model.off("comm_live_update", this.draw);
+    this.#ignore();
   }
 
   #build() {
@@ -36,7 +35,7 @@ class ConsoleView {
     const active = (press) => (event) => event.currentTarget.getAttribute("aria-disabled") !== "true" && press();
     parts.command = make(
       "select",
-      { class: "hn-field", "aria-label": "Command", change: () => this.#choose() },
+      { class: "hn-field", change: () => this.#choose() },
       ...commands.map(([name]) => make("option", { value: name }, name === "other" ? "other…" : name)),
     );
     parts.inputs = make("div", { class: "hn-fields" });
@@ -54,7 +53,7 @@ class ConsoleView {
         (parts.back = button("Back", () => this.#press("back"))),
       ),
     );
-    parts.waits = make("div", { role: "status", class: "hn-line" });
+    parts.waits = make("div", { "aria-live": "polite", class: "hn-line" });
     parts.told = make("div", { role: "alert", class: "hn-told" });
     parts.sent = make("div", { class: "hn-sent" });
     parts.copied = make("span", { class: "hn-quiet", "aria-live": "polite" });
@@ -74,7 +73,11 @@ class ConsoleView {
     return make(
       "div",
       { class: "hn-face hn-console", keydown: (event) => this.#key(event) },
-      make("div", { class: "hn-line" }, parts.command),
+      make(
+        "div",
+        { class: "hn-fields" },
+        make("label", { class: "hn-row" }, make("span", {}, "Command"), make("div", { class: "hn-inputs" }, parts.command)),
+      ),
       parts.inputs,
       parts.spends,
       make("div", { class: "hn-line" }, parts.send),
@@ -107,6 +110,7 @@ class ConsoleView {
   }
 
   #key(event) {
+    if (event.key === "Escape" && !this.#parts.confirm.hidden) this.#press("back");
     if (event.key !== "Enter") return;
     if (event.repeat) event.preventDefault(); // a key held down is one press
     else if (event.target instanceof HTMLInputElement) {
@@ -148,9 +152,12 @@ class ConsoleView {
     parts.confirm.hidden = phase !== "confirm" || waits;
     say(parts.question, visible(question));
     say(parts.waits, gone ? "The kernel is gone; run the cell again." : waits ? "Waiting for the hub…" : "");
+    const nothing = this.#fields.size === 0; // to be sent: what was said before has no place beside why
     say(parts.told, visible(told));
+    parts.told.hidden = !told || nothing;
     say(parts.sent, visible(sent && `Sent: ${sent}`));
-    parts.answer.hidden = !answer;
+    parts.sent.hidden = nothing;
+    parts.answer.hidden = !answer || nothing;
     say(parts.json, laidOut(answer));
   };
 }

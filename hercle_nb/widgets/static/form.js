@@ -13,6 +13,7 @@ function form(model) {
 class FormView {
   #model;
   #el;
+  #ignore; // ends the calls of `draw`
   #name = Math.random().toString(36).slice(2); // marks are this view's own
   #edits = 0;
   #unchecked = false; // something was typed here that the kernel has not answered
@@ -35,8 +36,7 @@ class FormView {
     this.#turn = turn;
     el.append(this.#build());
     this.#fill(fields);
-    model.on("change:state", this.draw);
-    model.on("comm_live_update", this.draw);
+    this.#ignore = whenNew(model, this.draw);
     this.#clock = setInterval(this.#drawProgress, 500);
     this.draw();
   }
@@ -44,8 +44,7 @@ class FormView {
   close() {
     clearInterval(this.#clock);
     clearTimeout(this.#typing);
-    this.#model.off("change:state", this.draw);
-    this.#model.off("comm_live_update", this.draw);
+    this.#ignore();
   }
 
   #build() {
@@ -83,7 +82,7 @@ class FormView {
     parts.waited = make("span", {});
     parts.waiting = make("div", { class: "hn-line", hidden: "" }, parts.progress, parts.waited);
     parts.told = make("div", { role: "alert", class: "hn-told" });
-    parts.done = make("div", { role: "status", class: "hn-line" });
+    parts.done = make("div", { "aria-live": "polite", class: "hn-line" });
     parts.question = make("p", { id: `${this.#name}-question` });
     parts.yes = this.#button("Yes, create it", () => this.#press("confirm"), "hn-primary");
     parts.back = this.#button("Back", () => this.#press("back"));
@@ -176,7 +175,7 @@ class FormView {
     this.#unchecked = true;
     clearTimeout(this.#typing);
     this.#typing = setTimeout(
-      () => tell(this.#model, { type: "edit", fields: this.#values(), mark: this.#mark() }),
+      () => this.#tell({ type: "edit", fields: this.#values(), mark: this.#mark() }),
       80,
     );
     this.draw();
@@ -191,10 +190,12 @@ class FormView {
   }
 
   #key(event) {
+    const { target } = event;
+    if (event.key === "Escape" && !this.#parts.confirm.hidden) this.#press("back");
     if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return; // of an input method
     if (event.repeat || Date.now() - this.#turned < CALM) {
       event.preventDefault(); // a key held down is one press, on a button as well
-    } else if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) {
+    } else if (target instanceof HTMLInputElement || (target instanceof HTMLSelectElement && !isOpen(target))) {
       event.preventDefault();
       if (!event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey) this.#create(); // or it runs cells
     }
@@ -224,7 +225,13 @@ class FormView {
     const { turn } = this.#model.get("state");
     this.#pressed = turn;
     this.#since = Date.now();
-    tell(this.#model, { type, turn, ...more });
+    this.#tell({ type, turn, ...more });
+    this.draw();
+  }
+
+  #tell(message) {
+    if (tell(this.#model, message)) return;
+    this.#el.classList.add(GONE); // its kernel was shut down, which nobody marks
     this.draw();
   }
 
@@ -249,8 +256,8 @@ class FormView {
     const focused = this.#el.contains(document.activeElement) ? document.activeElement : null;
     const gone = dead(this.#el);
     if (gone) this.#pressed = null; // whether it arrived, nobody says; if it did, the next press is of a past turn
-    if (state.turn !== this.#turn) this.#step(state);
-    else if (state.checked === this.#mark()) this.#unchecked = false;
+    const mine = state.turn !== this.#turn && this.#step(state);
+    if (state.checked === this.#mark()) this.#unchecked = false;
     else if (!this.#unchecked) this.#fill(state.fields); // typed on another page
     const waits = state.phase === "waiting" || this.#pressed !== null;
     const locked = gone || waits || state.phase !== "draft";
@@ -273,16 +280,16 @@ class FormView {
     parts.unknown.hidden = state.phase !== "unknown" || waits || gone;
     say(parts.told, visible(state.told));
     parts.told.hidden = !state.told || waits;
-    say(parts.done, state.phase === "created" ? "The invoice is there, below." : "");
+    say(parts.done, state.phase === "created" ? "Invoice created; its card is below." : "");
     parts.waiting.hidden = !waits || gone;
     this.#drawProgress();
     // or the next key is JupyterLab's, which may delete a cell by it
     if (focused && (focused.disabled || focused.offsetParent === null)) parts.create.focus();
+    if (mine && focused) this.#goOn(state); // who is elsewhere by now is left there
   };
 
-  /** The kernel has taken a step. */
-  #step(state) {
-    const { turn, phase, fields, told } = state;
+  /** The kernel has taken a step; whether it was by a press on this page. */
+  #step({ turn, phase, fields }) {
     const mine = this.#pressed !== null;
     this.#turn = turn;
     this.#turned = Date.now();
@@ -291,11 +298,16 @@ class FormView {
     this.#fill(fields);
     if (phase === "waiting") this.#since = Date.now();
     if (phase === "created") this.#tried = false;
-    if (!mine) return;
-    requestAnimationFrame(() => { // go to where one goes on
-      if (phase === "confirm") this.#parts.back.focus();
-      else if (phase === "draft" && !this.#mend() && !told) this.#fields.amount.focus();
-    });
+    return mine;
+  }
+
+  /** Have the focus where one goes on. */
+  #goOn({ phase, told }) {
+    if (phase === "confirm") this.#parts.back.focus();
+    else if (phase === "draft" && !this.#mend() && !told) {
+      this.#fields.amount.focus();
+      this.#fields.amount.select(); // what is typed now is meant instead
+    }
   }
 
   #drawHelp() {
@@ -308,7 +320,7 @@ class FormView {
     say(this.#parts.bytes, `${bytes} of ${this.#model.get("options").memo_bytes} bytes`);
     const wrong = this.#wrong();
     for (const [name, place] of Object.entries(this.#problems)) {
-      const words = this.#tried || this.#fields[name].value.trim() ? (wrong[name] ?? "") : "";
+      const words = this.#tried || this.#fields[name].value ? (wrong[name] ?? "") : "";
       say(place, visible(words));
       this.#fields[name].setAttribute("aria-invalid", words !== "");
     }
@@ -329,6 +341,9 @@ class FormView {
     }
   };
 }
+
+/** Whether a list of options is open, where Enter picks one; an older browser keeps that key to itself. */
+const isOpen = (select) => CSS.supports("selector(:open)") && select.matches(":open");
 
 /** A plain decimal number with its point moved so many places to the right, or null for any other text. */
 function shifted(text, places) {

@@ -19,7 +19,7 @@ function region(model) {
   };
 }
 
-const faces = { card, connect, console: commandConsole, form, region, table };
+const faces = { card, connect, console: commandConsole, fold, form, region, table };
 
 export default () => {
   let draw;

@@ -21,8 +21,21 @@ function disable(element, disabled) {
   element.setAttribute("aria-disabled", disabled);
 }
 
+const GONE = "jupyter-widgets-disconnected"; // ipywidgets marks a view so when its kernel dies or is restarted
+
 /** Whether the kernel of a view is gone. */
-const dead = (el) => el.closest(".jupyter-widgets-disconnected") !== null;
+const dead = (el) => el.closest(`.${GONE}`) !== null;
+
+/** Call what draws a view when its state changes or its kernel goes; gives what ends that. */
+function whenNew(model, draw) {
+  const gone = () => requestAnimationFrame(draw); // the page is marked after the model
+  model.on("change:state", draw);
+  model.on("comm_live_update", gone);
+  return () => {
+    model.off("change:state", draw);
+    model.off("comm_live_update", gone);
+  };
+}
 
 /** Show a hub's state and the reason for it. */
 function showState(badge, reason, el, told) {
@@ -52,12 +65,14 @@ async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch { // no permission, or a page without https
-    const field = make("textarea");
+    const before = document.activeElement;
+    const field = make("textarea", { style: "position: fixed; opacity: 0" }); // the page does not scroll to it
     field.value = text;
     document.body.append(field);
     field.select();
     document.execCommand("copy");
     field.remove();
+    before?.focus();
   }
 }
 
@@ -98,12 +113,13 @@ function laidOut(text) {
     .join("");
 }
 
-/** Tell the other side; without a kernel there is none. */
+/** Tell the other side; without a kernel there is none. Whether it could be sent. */
 function tell(model, message) {
   try {
     model.send(message);
+    return true;
   } catch {
-    // the badge says so
+    return false; // the badge says so
   }
 }
 

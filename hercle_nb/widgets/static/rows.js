@@ -15,7 +15,7 @@ class Rows {
 
   constructor(model) {
     this.presence = new Presence(model);
-    const offers = (column, i) => (column.filter === "choice" ? [[i, new Set()]] : []);
+    const offers = (column, i) => (column.filter === "choice" ? [[i, new Set(Object.keys(column.labels))]] : []);
     this.choices = new Map(model.get("columns").flatMap(offers));
     model.on("msg:custom", (message, buffers) => {
       if (message.type === "rows") this.#take(message);

@@ -25,6 +25,7 @@ class TableView {
   #model;
   #rows;
   #el;
+  #ignore; // ends the calls of `draw`
   #columns;
   #options;
   #text = ""; // that rows must hold
@@ -53,8 +54,7 @@ class TableView {
     }
     el.append(this.#build());
     this.#sized.observe(this.#parts.scroll);
-    model.on("change:state", this.draw);
-    model.on("comm_live_update", this.draw);
+    this.#ignore = whenNew(model, this.draw);
     this.draw();
   }
 
@@ -62,8 +62,7 @@ class TableView {
     cancelAnimationFrame(this.#frame);
     this.#frame = -1;
     this.#sized.disconnect();
-    this.#model.off("change:state", this.draw);
-    this.#model.off("comm_live_update", this.draw);
+    this.#ignore();
   }
 
   /** Draw what has changed, once in a frame. */
@@ -93,7 +92,7 @@ class TableView {
     });
     parts.choices = [...this.#rows.choices.keys()].map((i) => this.#choice(i));
     const ranges = this.#columns.flatMap((column, i) => this.#range(column, i));
-    parts.notice = make("span", { role: "status", class: "hn-reason" });
+    parts.notice = make("span", { "aria-live": "polite", class: "hn-reason" });
     parts.actions = new Map(
       this.#options.actions.map(([name, label]) => [name, button(label, () => tell(this.#model, { type: name }))]),
     );
@@ -116,7 +115,7 @@ class TableView {
     return make(
       this.#options.label === null ? "div" : "section",
       {
-        class: "hn-face hn-table",
+        class: `hn-face hn-table ${this.#options.log ? "" : "hn-sorted"}`,
         "aria-label": this.#options.label ?? undefined,
         keydown: (event) => event.key === "Escape" && this.#options.log && this.#open && this.#shut(),
       },
@@ -260,8 +259,8 @@ class TableView {
 
   #toggle(row) {
     if (!this.#options.log) {
-      this.#open = row; // the kernel shows what there is about it
-      tell(this.#model, { type: "select", key: row.key });
+      this.#open = this.#open?.key === row.key ? null : row; // the kernel shows what there is about it
+      tell(this.#model, { type: "select", key: this.#open?.key ?? null });
       this.draw();
       return;
     }
