@@ -1,17 +1,21 @@
-"""One JupyterLab and one Chromium for the tests of a module, and notebooks of their own in them."""
+"""A server of notebooks and a Chromium for the tests of a module, and notebooks of their own in them.
+
+The server is JupyterLab, Notebook 7 or Voilà: a `Lab`, a `Notebook7` or a `Voila`, used alike.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.jupyterlab import CHROMIUM, FLAGS, jupyter_lab
+from tests.jupyterlab import CHROMIUM, FLAGS, SERVER_LOG, jupyter_lab, jupyter_notebook, voila_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -50,7 +54,15 @@ class Lab:
             try:
                 yield page
             finally:
-                page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+                self._leave(page)
+
+    def log(self) -> bytes:
+        """What the server and its kernels have printed, at level DEBUG."""
+        return (self._root.parent / SERVER_LOG).read_bytes()
+
+    def saved(self, name: str) -> str:
+        """A notebook as it was saved."""
+        return (self._root / f"{name}.ipynb").read_text()
 
     def write(self, name: str, *cells: str) -> None:
         """Write a notebook of these cells."""
@@ -71,25 +83,92 @@ class Lab:
 
     def open(self, page: Page, name: str, *, idle: bool = True) -> None:
         """Open a notebook in a workspace of its own, and wait for its kernel."""
-        workspace = re.sub(r"\W", "", f"{name}{id(page)}")
-        page.goto(f"{self.address}/lab/workspaces/{workspace}/tree/{name}.ipynb")
+        page.goto(self._url(name, re.sub(r"\W", "", f"{name}{id(page)}")))
         page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         page.wait_for_function("window.jupyterapp.serviceManager.sessions.isReady")
         if idle:
-            page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+            kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel"
+            page.wait_for_function(f"{kernel}?.status === 'idle'", timeout=60_000)
+
+    def run(self, page: Page) -> None:
+        """Ask for every cell of an opened notebook to be run, anew where it has been; does not wait."""
+        clear(page)
+        page.locator(".jp-OutputArea-output").first.wait_for(state="detached")
+        run_all(page)
+
+    def _url(self, name: str, workspace: str) -> str:
+        return f"{self.address}/lab/workspaces/{workspace}/tree/{name}.ipynb"
+
+    def _leave(self, page: Page) -> None:
+        """End the kernel of a page."""
+        page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+
+
+class Notebook7(Lab):
+    """A running Jupyter Notebook 7, and a browser to look at it with."""
+
+    def _url(self, name: str, workspace: str) -> str:
+        return f"{self.address}/notebooks/{name}.ipynb"
+
+
+class Voila(Lab):
+    """A running Voilà, and a browser to look at it with; an opened notebook runs, and has no cells to see.
+
+    Attributes:
+        theme: ``light`` or ``dark``.
+    """
+
+    theme = "light"
+
+    def open(self, page: Page, name: str, *, idle: bool = True) -> None:
+        """Open a notebook, and wait until all of its cells have run."""
+        page.goto(f"{self.address}/voila/render/{name}.ipynb?theme={self.theme}")
+        if idle:
+            page.locator("#loading").wait_for(state="hidden", timeout=60_000)
+
+    def run(self, page: Page) -> None:
+        """Have every cell run anew, in another kernel."""
+        page.reload()
+
+    def _leave(self, page: Page) -> None:
+        page.goto("about:blank")  # Voilà ends a kernel whose page goes
 
 
 @contextmanager
-def lab(folder: Path) -> Iterator[Lab]:
-    """JupyterLab and Chromium."""
+def chromium() -> Iterator[Browser]:
+    """A browser; there can be one at a time in a thread."""
     from playwright.sync_api import sync_playwright
 
-    with jupyter_lab(folder) as address, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
-            yield Lab(address, folder / "notebooks", browser)
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def lab(folder: Path, browser: Browser | None = None) -> Iterator[Lab]:
+    """JupyterLab, in a browser there is or in one of its own."""
+    with (
+        jupyter_lab(folder) as address,
+        chromium() if browser is None else nullcontext(browser) as used,
+    ):
+        yield Lab(address, folder / "notebooks", used)
+
+
+@contextmanager
+def notebook7(folder: Path, browser: Browser) -> Iterator[Notebook7]:
+    """Jupyter Notebook 7, in a browser there is."""
+    with jupyter_notebook(folder) as address:
+        yield Notebook7(address, folder / "notebooks", browser)
+
+
+@contextmanager
+def voila(folder: Path, browser: Browser) -> Iterator[Voila]:
+    """Voilà, in a browser there is."""
+    with voila_server(folder) as address:
+        yield Voila(address, folder / "notebooks", browser)
 
 
 def run_all(page: Page) -> None:
@@ -148,3 +227,11 @@ def violations(page: Page, inside: str) -> tuple[list[str], int]:
         inside,
     )
     return found[0], found[1]
+
+
+def until(page: Page, condition: Callable[[], object], seconds: float = 15) -> None:
+    """Wait for what other programs are about to do."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        page.wait_for_timeout(50)

@@ -236,6 +236,32 @@ def test_frame(book: Book) -> None:
     assert frame["created_at"].isna().tolist() == [False, False, True, True]
 
 
+def test_without_invoice(book: Book) -> None:
+    """Creations that were refused or are unknown, dismissed ones too; not one under way, nor an invoice's."""
+    assert book.without_invoice() == []
+    refusal = CommandRejected("The hub refused: too much", message="too much")
+    book.creations["lost"] = creation("lost")
+    book.creations["dismissed"] = creation("dismissed", dismissed=True)
+    book.creations["refused"] = creation("refused", rejection=refusal)
+    book.creations["under-way"] = creation("under-way", waiting=1)
+    assert [call.client_id for call in book.without_invoice()] == ["lost", "dismissed", "refused"]
+    book.adopt(book.creations["lost"], answer(id="inv_3"))
+    assert [call.client_id for call in book.without_invoice()] == ["dismissed", "refused"]
+
+
+def test_listed(book: Book) -> None:
+    """What the hub's list said of an invoice is kept as it was sent, the last time it did."""
+    (ours,) = book.invoices()
+    assert book.listed(ours) is None
+    book.merge([entry(), entry(**TEA)])
+    ours, other = book.invoices()
+    assert (book.listed(ours), book.listed(other)) == (entry(), entry(**TEA))
+    paid = entry(status="CLOSED", paymentPreimage=PREIMAGE.hex())
+    book.merge([paid])
+    ours, other = book.invoices()
+    assert (book.listed(ours), book.listed(other)) == (paid, entry(**TEA))
+
+
 @pytest.mark.parametrize("full", [True, False])
 def test_frame_dtypes(book: Book, full: bool) -> None:
     """The dtypes are fixed, for an empty frame as well."""

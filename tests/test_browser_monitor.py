@@ -1,23 +1,23 @@
-"""The monitor in a real browser: while cells compute, with hostile events, in two browsers, by keyboard."""
+"""The monitor in a real browser: with hostile events, in two browsers, by keyboard."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-import threading
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import AXE, clear, lab, run, run_all, theme, violations
+from tests.browser import AXE, clear, lab, run, run_all, theme, until, violations
+from tests.hostile import HOSTILE, UNSEEN
 from tests.jupyterlab import NEEDS_CHROMIUM
+from tests.monitors import button, connected, connecting, push, region, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
     from tests.browser import Lab
     from tests.servers import HubProcess
@@ -37,12 +37,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def cell(simulator_process: HubProcess) -> str:
     """A cell that connects to the simulator, anew each time it is run."""
-    return (
-        "import hercle_nb as hercle\n"
-        "if 'hub' in globals():\n    hub.close()\n"
-        f"hub = hercle.connect(url={simulator_process.url!r}, api_key={simulator_process.key!r},"
-        " journal=False)"
-    )
+    return connecting(simulator_process)
 
 
 @pytest.fixture(scope="module")
@@ -60,122 +55,6 @@ def page(notebook: Page, simulator: HubProcess) -> Page:
     run_all(notebook)
     connected(notebook)
     return notebook
-
-
-def region(page: Page) -> Locator:
-    """The monitor."""
-    return page.get_by_role("region", name="Hub events")
-
-
-def connected(page: Page) -> None:
-    """Wait for the monitor and its first row."""
-    from playwright.sync_api import expect
-
-    expect(region(page).get_by_role("status")).to_have_text("Connected", timeout=60_000)
-    expect(region(page).get_by_role("button", name="Row 0", exact=True)).to_be_visible(timeout=10_000)
-
-
-def button(page: Page, name: str) -> Locator:
-    """A button of the monitor."""
-    return region(page).get_by_role("button", name=name, exact=True)
-
-
-def push(simulator: HubProcess, count: int, **options: Any) -> None:
-    """Have events sent."""
-    simulator.post("push", {"count": count, **options})
-
-
-def until(page: Page, condition: Callable[[], object]) -> None:
-    """Wait for what other programs are about to do."""
-    deadline = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        page.wait_for_timeout(50)
-
-
-def shown(page: Page) -> dict[str, Any]:
-    """The rows drawn at present, and where the table stands."""
-    return region(page).evaluate(
-        """region => {
-            const rows = [...region.querySelectorAll('tbody tr:not(.hn-space)')];
-            const scroll = region.querySelector('.hn-scroll');
-            return {
-                seqs: rows.map(row => Number(row.cells[0].textContent)),
-                cells: rows.map(row => [...row.cells].map(cell => cell.textContent)),
-                heights: rows.map(row => row.getBoundingClientRect().height),
-                atEnd: scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 2,
-                width: region.getBoundingClientRect().width,
-            };
-        }"""
-    )
-
-
-def test_while_a_cell_computes(jupyter: Lab, cell: str, simulator: HubProcess) -> None:
-    """While a cell computes for 20 s and 1,000 events a second come, the table keeps up and answers."""
-    busy = "import time\nend = time.monotonic() + 20\nwhile time.monotonic() < end:\n    sum(range(10_000))"
-    with jupyter.notebook("busy", cell, "hub.monitor()", busy) as page:
-        run_all(page)
-        connected(page)
-        page.locator(".jp-InputPrompt", has_text="[*]").wait_for()
-        began = time.monotonic()
-        pushes = [threading.Thread(target=_push_for_a_while, args=(simulator,)) for _ in range(10)]
-        for thread in pushes:
-            thread.start()
-        page.wait_for_timeout(2_000)
-        lags = []
-        for _ in range(10):
-            page.wait_for_timeout(500)
-            lags.append(_lag(page))
-        assert sorted(lags)[5] < 1.5, lags
-        assert _milliseconds_to_filter(page, '"sequence":7') < 1_000
-        assert all('"sequence":7' in cells[6] for cells in shown(page)["cells"])
-        assert _milliseconds_to_filter(page, "") < 1_000
-        button(page, "Pause").click()
-        paused = shown(page)["seqs"]
-        page.wait_for_timeout(1_000)
-        assert shown(page)["seqs"] == paused
-        assert int(re.search(r"paused, ([\d,]+) new", region(page).inner_text())[1].replace(",", "")) > 500
-        button(page, "Resume").click()
-        until(page, lambda: shown(page)["seqs"][-1] > paused[-1] + 500)
-        assert page.locator(".jp-InputPrompt", has_text="[*]").count() == 1, "the cell is no longer busy"
-        for thread in pushes:
-            thread.join()
-        assert 20_000 / (time.monotonic() - began) > 900
-        until(page, lambda: shown(page)["seqs"][-1:] == [20_000])
-        assert "skipped" not in region(page).inner_text()
-        assert run(page, "len(hub.log.frame(kind='event')), hub.stats['events_dropped']") == "(20000, 0)"
-
-
-def _push_for_a_while(simulator: HubProcess) -> None:
-    for _ in range(4):
-        push(simulator, 500, rate=100)
-
-
-def _lag(page: Page) -> float:
-    """Seconds since the newest event shown was sent."""
-    seconds: float = region(page).evaluate(
-        """region => {
-            const text = [...region.querySelectorAll('tbody tr:not(.hn-space)')].at(-1).cells[6].textContent;
-            return (Date.now() - Date.parse(/"sentAt":"([^"]+)"/.exec(text)[1])) / 1000;
-        }"""
-    )
-    return seconds
-
-
-def _milliseconds_to_filter(page: Page, text: str) -> float:
-    """How long it takes from an input to the rows that fit it."""
-    taken: float = region(page).evaluate(
-        """async (region, text) => {
-            const field = region.querySelector('input');
-            const began = performance.now();
-            field.value = text;
-            field.dispatchEvent(new Event('input'));
-            for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
-            return performance.now() - began;
-        }""",
-        text,
-    )
-    return taken
 
 
 def test_rows_skipped_are_counted(page: Page, simulator: HubProcess) -> None:
@@ -307,65 +186,8 @@ def test_downloads(page: Page, simulator: HubProcess) -> None:
     assert json.loads(line)["seq"] == 1
 
 
-RUN = "window.ran=1"
-HOSTILE = [
-    f"<script>{RUN}</script>",
-    f"<img src=x onerror={RUN}>",
-    f'"><svg onload={RUN}>',
-    f"</td></tr></table><script>{RUN}</script>",
-    f"</style><script>{RUN}</script>",
-    f"</textarea><img src=x onerror={RUN}>",
-    f"<iframe srcdoc='<script>parent.{RUN}</script>'>",
-    f"<a href='javascript:{RUN}'>click</a>",
-    f"<details open ontoggle={RUN}>",
-    f"<body onload={RUN}>",
-    f"<style>@import 'javascript:{RUN}';*{{display:none}}</style>",
-    "<style>.hn-table{display:none}</style>",
-    "<div style='position:fixed;inset:0'>over all</div>",
-    "<meta http-equiv=refresh content='0;url=about:blank'>",
-    "<base href='http://example.invalid/'>",
-    "<plaintext>",
-    "<!-- never closed",
-    "<![CDATA[ never closed",
-    "]]>",
-    "-->",
-    "&lt;b&gt;bold&lt;/b&gt;",
-    "&amp;&quot;&#60;&#x3c;",
-    "&nbsp;&zwj;",
-    "' onmouseover='window.ran=1",
-    '" autofocus onfocus="window.ran=1',
-    "`${window.ran=1}`",
-    "{{constructor.constructor('window.ran=1')()}}",
-    "<%= window.ran=1 %>",
-    "$(window.ran=1)",
-    "$$\\require{html}\\href{javascript:window.ran=1}{x}$$",
-    "[x](javascript:window.ran=1)",
-    "![x](x)",
-    "**bold** _it_ `code`",
-    "=cmd|' /C calc'!A0",
-    "+1+1",
-    "-1+1",
-    "@SUM(A1:A9)",
-    "\t=1+1",
-    "\u202egnirts desrever\u202c",
-    "\u2066isolate\u2069 \u2067right\u2069",
-    "\u200f\u200e\u061c marks",
-    "zero\u200bwidth\u2060joiner\ufeff",
-    "שלום עולם and العربية",
-    "Z̸̢̛̗̬̭̈́̀a̷̡͇͗͝l̴̨̹̀g̵̞̈́o̶̜͑" * 20,
-    "👩‍👩‍👧‍👦🏳️‍🌈" * 20,
-    "\u0000\u0001\u0007\u001b[31mred\u007f\u0085",
-    "line\nfeed\r\nand\ttab\u2028\u2029",
-    "W" * 10_000,
-    "w w " * 2_500,
-    "\ufffd\ud7ff\uffff",
-]
-UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-
-
 def test_hostile_events(page: Page, simulator: HubProcess) -> None:
     """Hostile subjects and memos are text wherever they are shown; nothing of them runs, the layout holds."""
-    assert len(HOSTILE) == 50
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     width = shown(page)["width"]

@@ -19,7 +19,7 @@ import hercle_nb as hercle
 from hercle_nb.widgets import _table
 from hercle_nb.widgets._event_rows import COLUMNS
 from hercle_nb.widgets._frontend import Region
-from hercle_nb.widgets._table import LiveTable
+from tests import faces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,34 +30,12 @@ if TYPE_CHECKING:
 NAMES = [column.name for column in COLUMNS]
 
 
-class Browser:
-    """What a browser would receive of a table, and what it would say."""
-
-    def __init__(self, table: Any) -> None:
-        self.messages: list[tuple[float, dict[str, Any]]] = []
-        self._table = table
-        table.comm.send = self._receive
-
-    def _receive(self, data: dict[str, Any], **_: Any) -> None:
-        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()  # as the kernel will
-        self.messages.append((time.monotonic(), data))
-
-    def say(self, kind: str, **content: Any) -> None:
-        """Send a message to the kernel."""
-        self._table._handle_custom_msg({"type": kind, **content}, [])
-
-    def custom(self, kind: str) -> list[tuple[float, dict[str, Any]]]:
-        """The messages of that type, each with its time."""
-        sent = [(at, data["content"]) for at, data in list(self.messages) if data["method"] == "custom"]
-        return [(at, content) for at, content in sent if content["type"] == kind]
+class Browser(faces.Browser):
+    """What a browser would receive of a table of events."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Every row received, in the order received."""
-        return [
-            dict(zip(NAMES, row, strict=True))
-            for _, message in self.custom("rows")
-            for row in message["rows"]
-        ]
+        return [dict(zip(NAMES, row, strict=True)) for row in self.sent_rows()]
 
     def seqs(self) -> list[int]:
         """The number of every row received."""
@@ -117,7 +95,7 @@ def test_rests_where_nobody_is_heard(
     with monkeypatch.context() as patch:
         patch.setattr(_table, "_UNHEARD", 20_000)
         push(simulator, hub, 1_000)
-        until(lambda: browser._table._forgotten)
+        until(lambda: browser.widget._forgotten)
         sent = len(browser.seqs())
         push(simulator, hub, 1_000)
         time.sleep(3 * _table.TICK)
@@ -313,33 +291,6 @@ def test_garbage_from_a_browser(
     assert caplog.records == []
 
 
-def test_select() -> None:
-    """A row that a user opens is told to the callbacks, on the interface thread."""
-
-    class Nothing:
-        def begin(self) -> None: ...
-
-        def ended(self) -> bool:
-            return True
-
-        def fresh(self) -> tuple[list[Any], int]:
-            return [], 0
-
-        def latest(self) -> list[Any]:
-            return []
-
-        def state(self) -> dict[str, Any]:
-            return {"state": "connected", "reason": "", "notes": []}
-
-    table = LiveTable(Nothing(), COLUMNS, "Rows", home="rows", file="rows", select=True)
-    told: list[tuple[int, str]] = []
-    table.on_select(lambda key: told.append((key, threading.current_thread().name)))
-    Browser(table).say("select", key=7)
-    until(lambda: told)
-    assert told == [(7, "hercle-interface")]
-    table.close()
-
-
 def test_region() -> None:
     """A region says its label, and which face it is."""
     region = Region("Invoices")
@@ -467,7 +418,7 @@ def test_without_a_kernel(monitor: EventMonitor, simulator: HubProcess, hub: her
     assert ">Connected<" in bundle["text/html"]
     assert bundle["text/html"].count("<tr>") == 21
     assert "<b>" not in bundle["text/html"]
-    assert "EventMonitor: connected" in bundle["text/plain"]
+    assert bundle["text/plain"].startswith("EventMonitor: A live table of events")
 
 
 def test_saved_notebook() -> None:

@@ -97,6 +97,15 @@ def test_one_for_a_pair(hub: hercle.Hub) -> None:
     assert again.latest.data["size"] == 3
 
 
+def test_of_a_pair(hub: hercle.Hub) -> None:
+    """The feed of a pair is found by it, until it is cancelled."""
+    feeds = hub._core.feeds
+    feed = hub.prices("BTCUSDT")
+    assert (feeds.of("BTCUSDT"), feeds.of("ETHUSDT"), feeds.of("")) == (feed, None, None)
+    feed.cancel()
+    until(lambda: feeds.of("BTCUSDT") is None)
+
+
 def test_many_threads_subscribe_once(hub: hercle.Hub) -> None:
     """However many ask at once, the hub is asked once."""
     feeds: list[hercle.Subscription] = []

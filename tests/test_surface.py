@@ -32,7 +32,7 @@ PUBLIC = [
         "NotPaid",
     ),
     *("OutcomeUnknown", "PaymentRequest", "PaymentRequestError", "Resolution", "Subscription"),
-    *("WrongThread", "__version__", "client_id"),
+    *("WrongThread", "__version__", "app", "client_id"),
     *("connect", "connect_async", "decode_payment_request", "run", "to_sat"),
 ]
 VERBS = [
@@ -40,7 +40,7 @@ VERBS = [
     *("prices", "refresh_invoices", "resolve", "wait_for", "wait_paid"),
 ]
 NEVER_WAIT = {"export_invoices", "invoice", "on_event", "on_paid"}  # one definition serves both faces
-ONLY_SYNC = {"aio", "form", "monitor"}  # the way to the other face, and widgets
+ONLY_SYNC = {"aio", "form", "inspector", "monitor"}  # the way to the other face, and widgets
 ONLY_ASYNC = {"stream"}  # an async iterator
 MODULES = [
     m.name for m in pkgutil.walk_packages(hercle.__path__, "hercle_nb.") if not m.name.endswith("__main__")
