@@ -45,7 +45,7 @@ bench: $(DEV) ## run every benchmark
 soak: $(DEV) ## harm the reference hub at random for ten minutes; SOAK_ARGS="--minutes 2 --seed 7"
 	$(TEST_ENV) $(PY) benchmarks/soak.py $(SOAK_ARGS)
 
-pictures: $(DEV) ## make the pictures of invoices in docs/pictures; needs Chromium
+pictures: $(DEV) ## make pictures of every face in build/pictures, and the README's; needs Chromium
 	$(TEST_ENV) $(PY) -m scripts.pictures
 
 clean: ## remove what these targets made, .venv included
