@@ -11,15 +11,14 @@ class ConnectView {
   #model;
   #el;
   #ignore; // ends the calls of `draw`
-  #pressed = null; // the turn in which something was pressed that the kernel has not answered
-  #turn;
+  #steps;
   #parts = {};
 
   constructor(model, el) {
     this.#model = model;
     this.#el = el;
-    const { environment, url, turn } = model.get("state");
-    this.#turn = turn;
+    const { environment, url } = model.get("state");
+    this.#steps = new Steps(model, el, this.draw);
     el.append(this.#build());
     this.#parts.environment.value = environment;
     this.#parts.url.value = url;
@@ -34,7 +33,6 @@ class ConnectView {
 
   #build() {
     const parts = this.#parts;
-    const active = (press) => (event) => event.currentTarget.getAttribute("aria-disabled") !== "true" && press();
     const row = (label, field) =>
       make("label", { class: "hn-row" }, make("span", {}, label), make("div", { class: "hn-inputs" }, field));
     const option = (name) => make("option", { value: name }, name);
@@ -57,7 +55,7 @@ class ConnectView {
     parts.hint = make("div", { class: "hn-quiet hn-hint" });
     parts.connect = button("Connect", active(() => this.#connect(parts.environment.value)), "hn-primary");
     parts.simulate = button("Use the simulator", active(() => this.#connect("simulator")));
-    parts.leave = button("Disconnect", active(() => this.#press("leave")));
+    parts.leave = button("Disconnect", active(() => this.#steps.press("leave")));
     parts.told = make("div", { role: "alert", class: "hn-told" });
     parts.where = make("span", { role: "status" });
     parts.panel = make(
@@ -89,25 +87,14 @@ class ConnectView {
     const typed = environment === "simulator" ? "" : key.value;
     key.value = "";
     this.#parts.environment.value = environment;
-    this.#press("connect", { environment, url: url.value, hercle_api_key: typed });
-  }
-
-  #press(type, more = {}) {
-    if (this.#pressed !== null) return;
-    this.#pressed = this.#model.get("state").turn;
-    tell(this.#model, { type, turn: this.#pressed, ...more });
-    this.draw();
+    this.#steps.press("connect", { environment, url: url.value, hercle_api_key: typed });
   }
 
   draw = () => {
-    const { phase, turn, environment, at, variable, told } = this.#model.get("state");
+    const { phase, environment, at, variable, told } = this.#model.get("state");
     const parts = this.#parts;
-    if (turn !== this.#turn) {
-      this.#turn = turn;
-      this.#pressed = null;
-      if (phase !== "offline") parts.environment.value = environment;
-    }
-    const waits = phase === "connecting" || this.#pressed !== null;
+    if (this.#steps.taken() && phase !== "offline") parts.environment.value = environment;
+    const waits = phase === "connecting" || this.#steps.waits;
     const gone = dead(this.#el);
     const simulated = parts.environment.value === "simulator";
     parts.panel.hidden = phase === "online";

@@ -12,14 +12,13 @@ class ConsoleView {
   #el;
   #ignore; // ends the calls of `draw`
   #fields = new Map(); // of the command chosen
-  #pressed = null; // the turn in which something was pressed that the kernel has not answered
-  #turn;
+  #steps;
   #parts = {};
 
   constructor(model, el) {
     this.#model = model;
     this.#el = el;
-    this.#turn = model.get("state").turn;
+    this.#steps = new Steps(model, el, this.draw);
     el.append(this.#build());
     this.#ignore = whenNew(model, this.draw);
     this.#choose();
@@ -32,7 +31,6 @@ class ConsoleView {
   #build() {
     const parts = this.#parts;
     const { commands, spends } = this.#model.get("options");
-    const active = (press) => (event) => event.currentTarget.getAttribute("aria-disabled") !== "true" && press();
     parts.command = make(
       "select",
       { class: "hn-field", change: () => this.#choose() },
@@ -49,8 +47,8 @@ class ConsoleView {
       make(
         "div",
         { class: "hn-line" },
-        button("Yes, send it", () => this.#press("confirm"), "hn-primary"),
-        (parts.back = button("Back", () => this.#press("back"))),
+        button("Yes, send it", () => this.#steps.press("confirm"), "hn-primary"),
+        (parts.back = button("Back", () => this.#steps.press("back"))),
       ),
     );
     parts.waits = make("div", { "aria-live": "polite", class: "hn-line" });
@@ -110,7 +108,7 @@ class ConsoleView {
   }
 
   #key(event) {
-    if (event.key === "Escape" && !this.#parts.confirm.hidden) this.#press("back");
+    if (event.key === "Escape" && !this.#parts.confirm.hidden) this.#steps.press("back");
     if (event.key !== "Enter") return;
     if (event.repeat) event.preventDefault(); // a key held down is one press
     else if (event.target instanceof HTMLInputElement) {
@@ -122,27 +120,16 @@ class ConsoleView {
   #send() {
     if (this.#parts.send.getAttribute("aria-disabled") === "true") return;
     const fields = Object.fromEntries([...this.#fields].map(([name, input]) => [name, input.value]));
-    this.#press("send", { command: this.#parts.command.value, fields });
-  }
-
-  #press(type, more = {}) {
-    if (this.#pressed !== null) return;
-    this.#pressed = this.#model.get("state").turn;
-    tell(this.#model, { type, turn: this.#pressed, ...more });
-    this.draw();
+    this.#steps.press("send", { command: this.#parts.command.value, fields });
   }
 
   // -- what is drawn
 
   draw = () => {
-    const { phase, turn, question, told, sent, answer } = this.#model.get("state");
+    const { phase, question, told, sent, answer } = this.#model.get("state");
     const parts = this.#parts;
-    if (turn !== this.#turn) {
-      if (this.#pressed !== null && phase === "confirm") requestAnimationFrame(() => parts.back.focus());
-      this.#turn = turn;
-      this.#pressed = null;
-    }
-    const waits = phase === "waiting" || this.#pressed !== null;
+    if (this.#steps.taken()?.mine && phase === "confirm") requestAnimationFrame(() => parts.back.focus());
+    const waits = phase === "waiting" || this.#steps.waits;
     const gone = dead(this.#el);
     const locked = gone || waits || phase !== "idle";
     parts.command.disabled = locked;

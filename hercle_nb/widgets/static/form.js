@@ -18,9 +18,8 @@ class FormView {
   #edits = 0;
   #unchecked = false; // something was typed here that the kernel has not answered
   #tried = false; // an empty field is told about once Create was pressed
-  #pressed = null; // the turn in which something was pressed that the kernel has not answered
-  #turn;
-  #turned = 0;
+  #steps;
+  #turned = 0; // when the kernel took its last step
   #unit;
   #typing;
   #clock;
@@ -32,10 +31,9 @@ class FormView {
   constructor(model, el) {
     this.#model = model;
     this.#el = el;
-    const { fields, turn } = model.get("state");
-    this.#turn = turn;
+    this.#steps = new Steps(model, el, this.draw);
     el.append(this.#build());
-    this.#fill(fields);
+    this.#fill(model.get("state").fields);
     this.#ignore = whenNew(model, this.draw);
     this.#clock = setInterval(this.#drawProgress, 500);
     this.draw();
@@ -127,9 +125,7 @@ class FormView {
   }
 
   #button(label, press, more = "") {
-    return button(label, (event) => {
-      if (event.currentTarget.getAttribute("aria-disabled") !== "true") press();
-    }, more);
+    return button(label, active(press), more);
   }
 
   /** A line of the form: label, field, what stands beside it, and below what is wrong with it. */
@@ -202,7 +198,7 @@ class FormView {
   }
 
   #create() {
-    if (this.#model.get("state").phase !== "draft" || this.#pressed !== null) return;
+    if (this.#model.get("state").phase !== "draft" || this.#steps.waits) return;
     this.#tried = true;
     if (this.#isWrong()) {
       this.draw();
@@ -221,12 +217,8 @@ class FormView {
   }
 
   #press(type, more = {}) {
-    if (this.#pressed !== null || dead(this.#el)) return;
-    const { turn } = this.#model.get("state");
-    this.#pressed = turn;
-    this.#since = Date.now();
-    this.#tell({ type, turn, ...more });
-    this.draw();
+    if (!this.#steps.waits) this.#since = Date.now();
+    this.#steps.press(type, more);
   }
 
   #tell(message) {
@@ -255,11 +247,11 @@ class FormView {
     const parts = this.#parts;
     const focused = this.#el.contains(document.activeElement) ? document.activeElement : null;
     const gone = dead(this.#el);
-    if (gone) this.#pressed = null; // whether it arrived, nobody says; if it did, the next press is of a past turn
-    const mine = state.turn !== this.#turn && this.#step(state);
+    const step = this.#steps.taken();
+    if (step) this.#step(state);
     if (state.checked === this.#mark()) this.#unchecked = false;
     else if (!this.#unchecked) this.#fill(state.fields); // typed on another page
-    const waits = state.phase === "waiting" || this.#pressed !== null;
+    const waits = state.phase === "waiting" || this.#steps.waits;
     const locked = gone || waits || state.phase !== "draft";
     showState(parts.badge, parts.reason, this.#el, state);
     say(parts.environment, state.environment === "production" ? "PRODUCTION" : state.environment);
@@ -285,20 +277,16 @@ class FormView {
     this.#drawProgress();
     // or the next key is JupyterLab's, which may delete a cell by it
     if (focused && (focused.disabled || focused.offsetParent === null)) parts.create.focus();
-    if (mine && focused) this.#goOn(state); // who is elsewhere by now is left there
+    if (step?.mine && focused) this.#goOn(state); // who is elsewhere by now is left there
   };
 
-  /** The kernel has taken a step; whether it was by a press on this page. */
-  #step({ turn, phase, fields }) {
-    const mine = this.#pressed !== null;
-    this.#turn = turn;
+  /** The kernel has taken a step. */
+  #step({ phase, fields }) {
     this.#turned = Date.now();
-    this.#pressed = null;
     this.#unchecked = false;
     this.#fill(fields);
     if (phase === "waiting") this.#since = Date.now();
     if (phase === "created") this.#tried = false;
-    return mine;
   }
 
   /** Have the focus where one goes on. */

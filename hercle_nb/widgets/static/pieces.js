@@ -158,3 +158,45 @@ class Presence {
 
   #bye = () => tell(this.#model, { type: "bye" });
 }
+
+/** What is pressed in a face that goes step by step: each press names the turn it was made in, and one is enough. */
+class Steps {
+  #model;
+  #el;
+  #draw;
+  #turn;
+  #waits = false; // something was pressed here that the kernel has not answered by another turn
+
+  constructor(model, el, draw) {
+    this.#model = model;
+    this.#el = el;
+    this.#draw = draw;
+    this.#turn = model.get("state").turn;
+  }
+
+  get waits() {
+    return this.#waits;
+  }
+
+  press(type, more = {}) {
+    if (this.#waits || dead(this.#el)) return;
+    this.#waits = true;
+    if (!tell(this.#model, { type, turn: this.#model.get("state").turn, ...more })) {
+      this.#el.classList.add(GONE); // its kernel was shut down, which nobody marks
+    }
+    this.#draw();
+  }
+
+  /** The kernel's step since the last call, if it took one, and whether it was by a press here. */
+  taken() {
+    const { turn } = this.#model.get("state");
+    const step = turn === this.#turn ? null : { mine: this.#waits };
+    // whether it arrived at a kernel that is gone, nobody says; if it did, the next press is of a past turn
+    if (step || dead(this.#el)) this.#waits = false;
+    this.#turn = turn;
+    return step;
+  }
+}
+
+/** What a button does unless it is disabled. */
+const active = (press) => (event) => event.currentTarget.getAttribute("aria-disabled") !== "true" && press();
