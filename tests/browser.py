@@ -66,7 +66,7 @@ class Lab:
 
     def write(self, name: str, *cells: str) -> None:
         """Write a notebook of these cells."""
-        written = [
+        written: list[dict[str, Any]] = [
             {
                 "cell_type": "code",
                 "id": str(number),

@@ -87,3 +87,24 @@ def busy(page: Page, code: str) -> None:
         }""",
         code,
     )
+
+
+def create(page: Page) -> None:
+    """Press the button."""
+    button(page, "Create invoice").click()
+
+
+def insist(page: Page) -> None:
+    """Press the button though it is disabled."""
+    from playwright.sync_api import expect
+
+    expect(button(page, "Create invoice")).to_have_attribute("aria-disabled", "true")
+    button(page, "Create invoice").click(force=True)
+
+
+def in_vain(page: Page, simulator: HubProcess, label: str) -> None:
+    """Press Enter in a field, and the button, and see that nothing came of it."""
+    insist(page)
+    field(page, label).press("Enter")
+    assert phase(page) == "draft"
+    assert simulator.created() == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +15,9 @@ from tests.forms import CALM, FORM, LABELS, button, card, connecting, field, rea
 from tests.jupyterlab import NEEDS_CHROMIUM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from playwright.sync_api import Browser, Page
 
@@ -39,25 +43,30 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Callable[[str], Lab]]:
+    """Start a front end by its name, once for all tests here."""
+    starts: dict[str, Callable[[Path, Browser], AbstractContextManager[Lab]]]
+    starts = {"JupyterLab": lab, "Notebook7": notebook7, "Voila": voila}
+    with ExitStack() as running:
+
+        @cache
+        def started(name: str) -> Lab:
+            return running.enter_context(starts[name](tmp_path_factory.mktemp(name), browser))
+
+        yield started
+
+
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param((lab, "simulator_process"), id="JupyterLab"),
-        pytest.param((lab, "reference_process"), id="JupyterLab-reference"),
-        pytest.param((notebook7, "simulator_process"), id="Notebook7"),
-        pytest.param((voila, "simulator_process"), id="Voila"),
-    ],
+    params=["JupyterLab-simulator", "JupyterLab-reference", "Notebook7-simulator", "Voila-simulator"],
 )
-def opened(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, browser: Browser
-) -> Iterator[Place]:
+def opened(request: pytest.FixtureRequest, start: Callable[[str], Lab]) -> Iterator[Place]:
     """A notebook with a form in it, in each front end, for all tests here."""
-    started, name = request.param
-    hub: HubProcess = request.getfixturevalue(name)
-    with (
-        started(tmp_path_factory.mktemp("jupyter"), browser) as jupyter,
-        jupyter.notebook("form", connecting(hub), FORM) as page,
-    ):
+    name, _, hub_name = request.param.partition("-")
+    hub: HubProcess = request.getfixturevalue(f"{hub_name}_process")
+    jupyter = start(name)
+    with jupyter.notebook(hub_name, connecting(hub), FORM) as page:
         yield Place(jupyter, page, hub)
 
 
