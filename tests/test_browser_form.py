@@ -168,7 +168,7 @@ def test_units(page: Page) -> None:
 
 
 def test_confirmation(page: Page, simulator: HubProcess) -> None:
-    """A large amount is asked about: no key held down gets through that, Back creates nothing, Yes one."""
+    """A large amount is asked about; no key held down answers, Back and Escape create none, Yes one."""
     from playwright.sync_api import expect
 
     question = region(page).get_by_role("group", name="Are you sure?")
@@ -193,6 +193,9 @@ def test_confirmation(page: Page, simulator: HubProcess) -> None:
     field(page, "Amount").fill("0.26")
     create(page)
     expect(question).to_contain_text("0.26000000 BTC")
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
+    create(page)
     button(page, "Yes, create it").dblclick()
     expect(card(page)).to_contain_text("0.26000000 BTC")
     assert phase(page) == "created"

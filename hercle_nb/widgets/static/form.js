@@ -267,7 +267,7 @@ class FormView {
     parts.another.hidden = state.phase !== "created";
     disable(parts.another, gone || waits);
     parts.journal.hidden = state.journal;
-    parts.confirm.hidden = state.phase !== "confirm" || waits;
+    parts.confirm.hidden = state.phase !== "confirm" || waits || gone;
     say(parts.question, visible(state.question));
     parts.unknown.hidden = state.phase !== "unknown" || waits || gone;
     say(parts.told, visible(state.told));
