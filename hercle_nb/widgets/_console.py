@@ -17,7 +17,7 @@ from hercle_nb.errors import HercleError, InvalidRequest
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._draft import CUSTOM, DEFAULT, Draft
-from hercle_nb.widgets._event_rows import sendable
+from hercle_nb.widgets._event_rows import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -147,7 +147,7 @@ class Console:
             _interface.when_done(future, self._answered, self.fail)
 
     def _answered(self, done: Future[str]) -> None:
-        self._answer = sendable(done.result(), _LONGEST) or ""
+        self._answer = bounded(done.result(), _LONGEST) or ""
         self._step("idle")
 
     def fail(self, error: Exception) -> None:

@@ -88,12 +88,12 @@ def _row(event: HubEvent) -> Row:
         event.seq,
         event.received_at.isoformat(timespec="microseconds"),
         event.kind,
-        *(sendable(name, _LONGEST_NAME) for name in names),
-        sendable(raw, _LONGEST_MESSAGE),
+        *(bounded(name, _LONGEST_NAME) for name in names),
+        bounded(raw, _LONGEST_MESSAGE),
     ]
 
 
-def sendable(text: str | None, longest: int) -> str | None:
+def bounded(text: str | None, longest: int) -> str | None:
     """A text as a browser can take it: not endless, and without the halves of characters."""
     if text is None:
         return None

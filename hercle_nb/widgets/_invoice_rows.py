@@ -10,7 +10,7 @@ from hercle_nb import amounts
 from hercle_nb.display import STATUS_ICONS, count
 from hercle_nb.invoices import Invoice
 from hercle_nb.states import STATES, state_of_creation
-from hercle_nb.widgets._event_rows import sendable
+from hercle_nb.widgets._event_rows import bounded
 from hercle_nb.widgets._table import RING, Column, Row
 
 if TYPE_CHECKING:
@@ -167,13 +167,13 @@ def _row(number: int, item: Item, status: str) -> Row:
         status,
         None if msat is None else _btc(msat),
         None if msat is None else _sat(msat),
-        sendable(None if asked is None else asked.memo, _LONGEST),
+        bounded(None if asked is None else asked.memo, _LONGEST),
         _iso(item.created_at if isinstance(item, Invoice) else item.sent_at),
         _iso(None if invoice is None else invoice.expires_at),
         _iso(None if invoice is None else invoice.updated_at),
-        sendable(item.client_id, _LONGEST),
-        sendable(None if invoice is None else invoice.id, _LONGEST),
-        sendable(None if invoice is None else invoice.payment_hash, _LONGEST),
+        bounded(item.client_id, _LONGEST),
+        bounded(None if invoice is None else invoice.id, _LONGEST),
+        bounded(None if invoice is None else invoice.payment_hash, _LONGEST),
     ]
 
 
