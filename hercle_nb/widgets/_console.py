@@ -103,7 +103,6 @@ class Console:
             "told": self._told,
             "sent": self._sent,
             "answer": self._answer,
-            "timeout": self._hub.timeout,
         }
 
     def send(self, command: str, fields: Mapping[str, str], turn: int) -> None:
@@ -173,6 +172,11 @@ class Console:
             raise InvalidRequest(SPENDS)
         if not method:
             raise InvalidRequest("Type the name of a method, such as GetBalances.")
+        if command == OTHER and method.lower() == commands.CREATE.lower():
+            raise InvalidRequest(
+                f"Choose {commands.CREATE} in the list of commands: there its amount, memo and expiry are "
+                "checked, and what comes of it is kept among the invoices."
+            )
         client_id = check_client_id(fields.get("ClientId") or None)
         if command == commands.CREATE:
             return self._creation(client_id, fields)
