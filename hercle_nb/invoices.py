@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import amounts, cross_check
-from hercle_nb.bolt11 import PaymentRequest, canonical, decode_payment_request
+from hercle_nb.bolt11 import canonical, decode_payment_request
 from hercle_nb.commands import http_status
 from hercle_nb.errors import InvalidRequest, PaymentRequestError
 from hercle_nb.states import OPEN, state_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import segno
 
+    from hercle_nb.bolt11 import PaymentRequest
     from hercle_nb.invoice_request import InvoiceRequest
 
 
@@ -36,7 +38,7 @@ class Invoice:
         created_at: When it was created: the payment request's own time where it can be read.
         expires_at: When it expires, as the payment request says, else as the hub says.
         payment_request: The BOLT 11 text to be paid.
-        decoded: The payment request taken apart; None if it cannot be read.
+        payment_hash: The payment hash in it (hex); None if it cannot be read.
         http_status: ``httpStatusCode`` of the hub's answer.
         message: The hub's words.
         preimage: The proof of payment, once known (hex).
@@ -56,7 +58,7 @@ class Invoice:
     created_at: datetime
     expires_at: datetime
     payment_request: str
-    decoded: PaymentRequest | None
+    payment_hash: str | None
     http_status: int | None = None
     message: str | None = None
     preimage: str | None = None
@@ -78,9 +80,9 @@ class Invoice:
         return None if self.amount_msat is None else amounts.msat_to_sat(self.amount_msat)
 
     @property
-    def payment_hash(self) -> str | None:
-        """The payment hash (hex), or None if the payment request cannot be read."""
-        return self.decoded.payment_hash if self.decoded else None
+    def decoded(self) -> PaymentRequest | None:
+        """The payment request taken apart, its signature looked at; None if it cannot be read."""
+        return _taken_apart(self.payment_request)
 
     @property
     def paid(self) -> bool:
@@ -175,12 +177,20 @@ def read_answer(
         created_at=decoded.created_at if decoded else received_at,
         expires_at=decoded.expires_at if decoded else hub_expiry or received_at,
         payment_request=text,
-        decoded=decoded,
+        payment_hash=decoded.payment_hash if decoded else None,
         http_status=http_status(data),
         message=str(data["message"]) if data.get("message") is not None else None,
         warnings=(*alarms, *filter(None, [note]), *clocks),
         alarm=bool(alarms),
     )
+
+
+@lru_cache(maxsize=1_000)  # milliseconds each, and asked for at every display
+def _taken_apart(payment_request: str) -> PaymentRequest | None:
+    try:
+        return decode_payment_request(payment_request)
+    except PaymentRequestError:
+        return None
 
 
 def proves(preimage: str | None, payment_hash: str | None) -> bool:

@@ -72,7 +72,7 @@ def read_listed(fields: Any, currency: str) -> Invoice | None:
         created_at=created or unknown,
         expires_at=decoded.expires_at if decoded else unknown,
         payment_request=text,
-        decoded=decoded,
+        payment_hash=decoded.payment_hash if decoded else None,
         preimage=preimage,
         hub_status=status,
         updated_at=parse_time(fields.get("updatedAt")),
@@ -102,13 +102,14 @@ def alarmed(invoice: Invoice, sentence: str) -> Invoice:
 
 
 def verified(invoice: Invoice) -> Invoice:
-    """The same invoice with its payment request's signature looked at, if it was not."""
-    if invoice.decoded is None or invoice.decoded.payee:
-        return invoice
-    try:
-        return replace(invoice, decoded=decode_payment_request(invoice.payment_request))
-    except PaymentRequestError as error:
-        return alarmed(replace(invoice, decoded=None), f"the payment request cannot be read ({error.code})")
+    """The same invoice, with an alarm if its payment request's signature is wrong: a list is read without."""
+    if invoice.payment_hash is not None and invoice.decoded is None:
+        try:
+            decode_payment_request(invoice.payment_request)
+        except PaymentRequestError as error:
+            unreadable = replace(invoice, payment_hash=None)
+            return alarmed(unreadable, f"the payment request cannot be read ({error.code})")
+    return invoice
 
 
 def _contradictions(fields: dict[str, Any], decoded: PaymentRequest, currency: str) -> Iterator[str]:

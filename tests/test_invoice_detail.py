@@ -189,7 +189,7 @@ def test_evicted() -> None:
 @pytest.mark.parametrize("text", ["\ud800", '"', "\\", "é", '"a"'])
 def test_odd_ids(text: str) -> None:
     """No id of a hub's makes the search fail."""
-    item = replace(TEA, id=text, decoded=None, payment_request="lnbcrt1x")
+    item = replace(TEA, id=text, payment_hash=None, payment_request="lnbcrt1x")
     log = log_of(message({"id": text}), message({"id": "inv_2"}), message({"text": "lnbcrt1x"}))
     assert 2 in seqs(log, item=item)
     assert 1 not in seqs(log, item=item)
