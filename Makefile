@@ -6,6 +6,7 @@ LAB := .venv/.installed-lab
 DEV := .venv/.installed-lab,postgres,dev
 PYTEST_ARGS ?=
 SOAK_ARGS ?=
+KILLS_ARGS ?=
 
 # tests never see the key or the environment of the one who runs them
 TEST_ENV := env -u HERCLE_API_KEY -u HERCLE_ENV
@@ -42,8 +43,9 @@ fix: $(DEV) ## format, and mend what ruff can mend
 bench: $(DEV) ## run every benchmark
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(TEST_ENV) $(PY) "$$file"; done
 
-soak: $(DEV) ## harm the reference hub at random for ten minutes; SOAK_ARGS="--minutes 2 --seed 7"
+soak: $(DEV) ## harm the reference hub for ten minutes, then kill scripts; SOAK_ARGS="--minutes 2" KILLS_ARGS="--kills 9"
 	$(TEST_ENV) $(PY) benchmarks/soak.py $(SOAK_ARGS)
+	$(TEST_ENV) $(PY) benchmarks/soak_kills.py $(KILLS_ARGS)
 
 pictures: $(DEV) ## make pictures of every face in build/pictures, and the README's; needs Chromium
 	$(TEST_ENV) $(PY) -m scripts.pictures

@@ -307,7 +307,7 @@ class Core:
         _, message = read_message(text)  # what a row holds is what its JSON says
         content = Content(target=call.method, client_id=call.client_id, data=message["arguments"])
         self.log.append(text, self.supervisor.connections, COMMAND, content)
-        call.sent_at = datetime.now(UTC)
+        call.sent_at, call.hub_time = datetime.now(UTC), self.supervisor.hub_time()
         with contextlib.suppress(ConnectionFailed):  # `lost` sees to it as to any call under way
             await self.supervisor.invoke(invocation_id, call.method, call.arguments)
 

@@ -49,7 +49,8 @@ class Call:
         request: For a creation, what was asked.
         arguments: What is sent.
         sent_at: When it was handed to the connection; None before.
-        lost_at: When the connection that took it was lost, in seconds since 1970.
+        hub_time: When that was by the hub's clock, in seconds since 1970.
+        lost_at: When the connection that took it was lost, likewise by the hub's clock.
         waiting: How many callers wait for it.
         dismissed: The user has settled by decision that its outcome stays unknown.
         timed: Its round trip was counted.
@@ -64,6 +65,7 @@ class Call:
     request: InvoiceRequest | None = None
     arguments: list[Any] = field(default_factory=list)
     sent_at: datetime | None = None
+    hub_time: float | None = None
     lost_at: float | None = None
     waiting: int = 0
     dismissed: bool = False

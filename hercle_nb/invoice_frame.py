@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hercle_nb.calls import Call
     from hercle_nb.invoices import Invoice
 
-_DTYPES: dict[str, Any] = {
+DTYPES: dict[str, Any] = {
     "id": TEXT_DTYPE,
     "status": pd.CategoricalDtype(list(STATES)),
     "amount_msat": "Int64",
@@ -36,11 +36,11 @@ _DTYPES: dict[str, Any] = {
 
 def invoices_frame(invoices: Iterable[Invoice], without: Iterable[Call] = ()) -> pd.DataFrame:
     """Invoices, and creations that came to none, in the order of their time; see `Face.invoices`."""
-    rows = [(invoice.created_at, _row(invoice)) for invoice in invoices]
-    rows += [(call.sent_at, _row_without_invoice(call)) for call in without if call.sent_at is not None]
+    rows = [(invoice.created_at, row_of(invoice)) for invoice in invoices]
+    rows += [(call.sent_at, row_without_invoice(call)) for call in without if call.sent_at is not None]
     rows.sort(key=lambda row: row[0])
     columns = {
-        name: pd.Series([row.get(name) for _, row in rows], dtype=dtype) for name, dtype in _DTYPES.items()
+        name: pd.Series([row.get(name) for _, row in rows], dtype=dtype) for name, dtype in DTYPES.items()
     }
     return _indexed(columns, [row["client_id"] for _, row in rows])
 
@@ -63,12 +63,13 @@ def _indexed(columns: dict[str, pd.Series[Any]], client_ids: list[str | None]) -
     return pd.DataFrame(columns).set_axis(pd.Index(client_ids, dtype=TEXT_DTYPE, name="client_id"))
 
 
-def _row(invoice: Invoice) -> dict[str, Any]:
+def row_of(invoice: Invoice) -> dict[str, Any]:
+    """The cells of an invoice by column, ``client_id`` among them."""
     return {
         "client_id": invoice.client_id or invoice.id,
         "id": invoice.id,
         "status": invoice.status,
-        **_amounts(invoice.amount_msat),
+        **amount_cells(invoice.amount_msat),
         "memo": invoice.memo,
         "created_at": invoice.created_at,
         "expires_at": invoice.expires_at,
@@ -81,20 +82,22 @@ def _row(invoice: Invoice) -> dict[str, Any]:
     }
 
 
-def _row_without_invoice(call: Call) -> dict[str, Any]:
+def row_without_invoice(call: Call) -> dict[str, Any]:
+    """The cells of a creation that came to no invoice by column; what nobody knows is left out."""
     rejection, request = call.rejection, call.request
     unknown = f"it may or may not have been carried out; hub.resolve({call.client_id!r}) looks again"
     return {
         "client_id": call.client_id,
         "status": state_of_creation(refused=rejection is not None),
-        **_amounts(request.amount_msat if request is not None else None),
+        **amount_cells(request.amount_msat if request is not None else None),
         "memo": request.memo if request is not None else None,
         "http_status": rejection.http_status if rejection is not None else None,
         "message": rejection.message if rejection is not None else unknown,
     }
 
 
-def _amounts(amount_msat: int | None) -> dict[str, Any]:
+def amount_cells(amount_msat: int | None) -> dict[str, Any]:
+    """The cells of an amount by column; none where the payer chooses it."""
     if amount_msat is None:
         return {}
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import commands
@@ -66,8 +65,7 @@ class Lists:
         core = self._core
         self.asked_at, self.size, self._items = call.sent_at, len(event.raw or ""), event.data
         unsettled, claimed = self._open()
-        ahead = core.supervisor.clock_ahead
-        found = settled_by_list(unsettled, event.data, claimed, now=time.time(), clock_ahead=ahead)
+        found = settled_by_list(unsettled, event.data, claimed, now=core.supervisor.hub_time())
         for creation, listed in found.items():
             if creation.dismissed or (creation.lost_at is None and creation.waiting):
                 continue  # it was among the candidates all the same, so that no other takes its invoice
@@ -75,8 +73,8 @@ class Lists:
         core.payments.seen(core.book.merge(event.data))
 
     def lost(self) -> float:
-        """A connection is lost; when, in seconds since 1970."""
-        self._lost_at = time.time()
+        """A connection is lost; when, by the hub's clock, in seconds since 1970."""
+        self._lost_at = self._core.supervisor.hub_time()
         return self._lost_at
 
     def too_large(self, call: Call) -> None:
@@ -123,9 +121,8 @@ class Lists:
         from hercle_nb.invoice_frame import invoices_frame  # deferred: brings pandas
 
         unsettled, claimed = self._open()
-        found = fitting(
-            unsettled, self._items, claimed, now=time.time(), clock_ahead=self._core.supervisor.clock_ahead
-        ).get(call, [])
+        now = self._core.supervisor.hub_time()
+        found = fitting(unsettled, self._items, claimed, now=now).get(call, [])
         texts = {listed.decoded.payment_request: listed for listed in found}  # one that fits two counts twice
         read = (read_listed(listed.fields, self._core.currency) for listed in texts.values())
         return invoices_frame(invoice for invoice in read if invoice is not None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hercle_nb.bolt11 import PaymentRequest
     from hercle_nb.calls import Call
 
-TOLERANCE = 60.0  # seconds between our clock, corrected by the hub's Date header, and the hub's
+TOLERANCE = 60.0  # seconds; the hub's clock is known by its Date header alone
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class Listed:
 
 
 def settled_by_list(
-    unsettled: Iterable[Call], items: Any, claimed: Container[str], *, now: float, clock_ahead: float
+    unsettled: Iterable[Call], items: Any, claimed: Container[str], *, now: float
 ) -> dict[Call, Listed]:
     """Each creation that exactly one invoice of the list fits, with that invoice; see `fitting`."""
-    found = fitting(unsettled, items, claimed, now=now, clock_ahead=clock_ahead)
+    found = fitting(unsettled, items, claimed, now=now)
     return {call: listed[0] for call, listed in found.items() if len(listed) == 1}
 
 
 def fitting(
-    unsettled: Iterable[Call], items: Any, claimed: Container[str], *, now: float, clock_ahead: float
+    unsettled: Iterable[Call], items: Any, claimed: Container[str], *, now: float
 ) -> dict[Call, list[Listed]]:
     """Each creation with the invoices of the list that fit it.
 
@@ -46,14 +46,13 @@ def fitting(
         unsettled: Creations that were sent and whose outcome is unknown.
         items: The data of ``lightspark.invoices.snapshot``.
         claimed: Payment requests that belong to other creations already.
-        now: Seconds since 1970.
-        clock_ahead: Seconds that the hub's clock is ahead of ours.
+        now: By the hub's clock, in seconds since 1970.
     """
-    calls = [call for call in unsettled if call.request is not None and call.sent_at is not None]
+    calls = [call for call in unsettled if call.request is not None and call.hub_time is not None]
     amounts = {call.request.amount_msat for call in calls if call.request is not None}
     found: dict[Call, list[Listed]] = {call: [] for call in calls}
     for listed in _readable(items, amounts, claimed):
-        takers = [call for call in calls if _fits(call, listed, now, clock_ahead)]
+        takers = [call for call in calls if _fits(call, listed, now)]
         for call in takers:
             # one that several creations fit counts twice for each, so that none of them gets it
             found[call] += [listed] * len(takers)
@@ -71,9 +70,9 @@ def _readable(items: Any, amounts: set[int], claimed: Container[str]) -> Iterabl
                 continue
 
 
-def _fits(call: Call, listed: Listed, now: float, clock_ahead: float) -> bool:
+def _fits(call: Call, listed: Listed, now: float) -> bool:
     assert call.request is not None  # noqa: S101  # typing: the caller chose those that have both
-    assert call.sent_at is not None  # noqa: S101
-    earliest = call.sent_at.timestamp() + clock_ahead - TOLERANCE
-    latest = (call.lost_at or now) + clock_ahead + TOLERANCE
+    assert call.hub_time is not None  # noqa: S101
+    earliest = call.hub_time - TOLERANCE
+    latest = (call.lost_at or now) + TOLERANCE
     return earliest <= listed.decoded.timestamp <= latest and not call.request.differences(listed.decoded)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from tests.postgres import Postgres
     from tests.scripted import ScriptedHub
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +68,24 @@ def reference_process() -> Iterator[HubProcess]:
     """ASP.NET Core SignalR itself, for the whole session."""
     with HubProcess.reference(_reference_hub()) as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, for the whole session; a test that stops it starts it again."""
+    pytest.importorskip("psycopg")
+    from tests.postgres import Postgres
+
+    with Postgres(_postgres_programs()) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """The URL of an empty database of `postgres`."""
+    if not postgres.running:  # a test that stopped it has failed
+        postgres.start()
+    return postgres.database()
 
 
 @pytest.fixture
@@ -121,3 +140,11 @@ def _reference_hub() -> Path:
     if not REFERENCE_HUB.exists():
         pytest.skip(f"the reference hub is not here ({REFERENCE_HUB.name}); set HERCLE_REFERENCE_HUB")
     return REFERENCE_HUB
+
+
+def _postgres_programs() -> Path:
+    from tests.postgres import Postgres
+
+    if (programs := Postgres.installed()) is None:
+        pytest.skip("PostgreSQL's server programs are not here; apt-get install postgresql")
+    return programs

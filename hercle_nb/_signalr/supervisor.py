@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from hercle_nb._signalr.clocks import SleepWatch
@@ -65,6 +66,7 @@ class Supervisor:
         self.connections = 0
         self.closed_here = False
         self.clock_ahead = 0.0
+        self._hub_time, self._measured = time.time(), time.monotonic()
         self.pace = (timings or Timings()).pace
         self._url = url
         self._key = key
@@ -156,6 +158,10 @@ class Supervisor:
             self._past if now is None else {name: self._past[name] + n for name, n in _counted(now).items()}
         )
 
+    def hub_time(self) -> float:
+        """Now by the hub's clock, in seconds since 1970, whatever becomes of this computer's meanwhile."""
+        return self._hub_time + time.monotonic() - self._measured
+
     def silence(self) -> float | None:
         """Seconds since the last message of the present connection; None without one."""
         return None if self._transport is None else self._transport.silence()
@@ -170,6 +176,7 @@ class Supervisor:
         transport = HubTransport(target, self._owner, self._timings)
         await transport.open(self._key.source)
         self.clock_ahead = target.clock_ahead
+        self._hub_time, self._measured = time.time() + target.clock_ahead, time.monotonic()
         return transport
 
     async def _keep(self, transport: HubTransport) -> None:
