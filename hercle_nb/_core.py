@@ -23,7 +23,9 @@ from hercle_nb.cross_check import BITCOIN
 from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest, OutcomeUnknown
 from hercle_nb.events import COMMAND, Content, read_message, to_text
 from hercle_nb.invoices import read_answer
+from hercle_nb.journal_rows import DONE, REJECTED
 from hercle_nb.lists import Lists
+from hercle_nb.memory import KnownToJournal, Memory
 from hercle_nb.payments import Payments
 from hercle_nb.readers import Growth, Reader, first_match
 from hercle_nb.recorder import close_all
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from hercle_nb._signalr.policy import Ending
     from hercle_nb._signalr.transport import Timings
+    from hercle_nb.batch import Batch
     from hercle_nb.config import ApiKey
     from hercle_nb.events import HubEvent
     from hercle_nb.invoice_request import InvoiceRequest
@@ -71,9 +74,10 @@ class Core:
         self.url = url
         self.log = log
         self.simulator = simulator
+        self.memory = Memory(self)
         self.currency = BITCOIN if environment == "production" else ""
         self.book = Book(self.currency)
-        self.journal_noted = False
+        self.batches: dict[str, Batch] = {}  # by batch_id, the last one last
         self.events = 0
         self.stream_drops = 0
         self.round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
@@ -123,24 +127,41 @@ class Core:
         self._time(call)
         error = message.get("error")
         if error is None:
-            if not call.completion.done():
-                call.completion.set_result(message.get("result"))
+            if call.bare:
+                self.memory.answered(call, DONE, lambda: self._complete(call, message.get("result")))
             return
         words = commands.completion_refusal(str(error))
         if words is None:
             call.fail(call.lost(f"the hub failed with {error!r}"))
             return
-        call.rejection = CommandRejected(f"The hub refused {call.method}: {words}", message=words)
-        self._calls.forget(call)
-        call.fail(call.rejection)
+        self._refuse(call, CommandRejected(f"The hub refused {call.method}: {words}", message=words))
+
+    def _complete(self, call: Call, result: Any) -> None:
+        call.done = True
+        if not call.completion.done():
+            call.completion.set_result(result)
+
+    def _refuse(self, call: Call, rejection: CommandRejected) -> None:
+        """The hub has refused a command: nothing came of it."""
+
+        def finish() -> None:
+            call.rejection = rejection
+            self._calls.forget(call)
+            self.book.refused(call)
+            call.fail(rejection)
+
+        words = f"a refusal ({rejection.message})"
+        self.memory.answered(call, REJECTED, finish, event=rejection.event, rejection=rejection, words=words)
 
     def opened(self, connection: int, attempts: int) -> None:
         """Record that a connection is up; after a loss, ask unanswered queries again and refresh."""
         if connection == 1:
             opened = {"url": self.url, "attempts": attempts}
             self.log.record_change("connection.opened", opened, connection)
+            self.memory.note_change(connection, "connection.opened", opened)
             return
         self.log.record_return(connection, attempts)
+        self.memory.note_change(connection, "connection.restored", {"attempts": attempts})
         for call in self._calls.unfinished():
             if call.repeatable and call.sent_at is not None and call.waiting:
                 self.start(self._send(call))
@@ -149,7 +170,9 @@ class Core:
 
     def lost(self, ending: Ending) -> None:
         """Record that the connection is gone; `Call.at_loss` decides what becomes of each call under way."""
-        self.log.record_loss(self.supervisor.connections, ending.reason)
+        connection = self.supervisor.connections
+        self.log.record_loss(connection, ending.reason)
+        self.memory.note_change(connection, "connection.lost", {"reason": ending.reason})
         lost_at = self.lists.lost()
         for call in self._calls.unfinished():
             decision = call.at_loss(too_large=ending.too_large)
@@ -159,11 +182,13 @@ class Core:
                 if ending.too_large:
                     self.lists.too_large(call)
                 call.fail(call.lost(f"the connection was lost ({ending.reason})"))
+        self.memory.lose(call for call in self._calls.unfinished() if call.lost_at == lost_at)
 
     def ended(self, error: HercleError, reason: str) -> None:
         """Record that the connection is over, and tell everybody who waits."""
         if connection := self.supervisor.connections:
             self.log.record_change("connection.closed", {"reason": reason}, connection)
+            self.memory.note_change(connection, "connection.closed", {"reason": reason})
         for call in self._calls.unfinished():
             sent_change = call.sent_at is not None and not call.repeatable
             call.fail(call.lost(f"the connection ended ({reason})") if sent_change else error)
@@ -173,15 +198,26 @@ class Core:
     # -- what the faces ask ------------------------------------------------------------------------------
 
     async def connect(self, timeout: float) -> None:
-        """Connect; see `Supervisor.open`."""
-        await self.supervisor.open(timeout)
+        """Open the journal, connect, and look at what earlier kernels left open.
+
+        Raises:
+            JournalError: The journal cannot be used.
+            HercleError: As `Supervisor.open`.
+        """
+        loop = asyncio.get_running_loop()
+        due = loop.time() + timeout
+        await self.memory.open(timeout)
+        await self.supervisor.open(max(due - loop.time(), 0.1))
+        await self.memory.look_once(max(due - loop.time(), 0.1))
 
     async def invoke(self, method: str, arguments: list[Any], timeout: float) -> Any:
         """Invoke a method and return what its completion brings."""
         named = arguments[0] if arguments and isinstance(arguments[0], str) else None
-        call = Call(method, named, arguments=arguments)
+        call = Call(method, named, arguments=arguments, bare=True)
         try:
             return await self._perform(call, call.completion, timeout)
+        except KnownToJournal as known:
+            raise _used(known.call) from None
         except OutcomeUnknown:
             if named is not None:
                 self.book.others[named] = call
@@ -195,6 +231,8 @@ class Core:
         self._calls.expect_answer(call)
         try:
             event: HubEvent = await self._perform(call, call.answer, timeout)
+        except KnownToJournal as known:
+            raise _used(known.call) from None
         except OutcomeUnknown:
             self.book.others[client_id] = call  # and a late answer is still taken
             raise
@@ -206,22 +244,37 @@ class Core:
 
     async def create(self, request: InvoiceRequest, timeout: float) -> Invoice:
         """Create an invoice, or return the one that this ClientId has created already."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + timeout
+        while True:
+            known = self.book.creations.get(request.client_id)
+            left = max(due - loop.time(), 0.01)
+            try:
+                if known is None:
+                    return await self._create(request, left)
+                await self.check_unused(request)
+                if known.elsewhere and not known.settled:
+                    await self.memory.wait_elsewhere(known, left)
+                elif not known.settled and known.waiting:  # another thread is creating it
+                    await self._wait(known, known.answer, left)
+            except KnownToJournal as found:
+                if found.call.request is None:
+                    raise _used(found.call) from None
+                continue
+            if self.book.creations.get(request.client_id) is known:  # else it was not sent after all
+                return _outcome(known)
+
+    async def check_unused(self, request: InvoiceRequest) -> None:
+        """Look whether a ClientId was used for something else, as far as is known here.
+
+        Raises:
+            InvalidRequest: It was.
+        """
         known = self.book.creations.get(request.client_id)
-        if known is None:
-            return await self._create(request, timeout)
-        if known.request != request:
-            raise InvalidRequest(
-                f"The ClientId {request.client_id} was used for another invoice ({_summary(known)}); "
-                "nothing was sent. Give this one a client_id of its own."
-            )
-        if not known.settled and known.waiting:  # another thread is creating it
-            await self._wait(known, known.answer, timeout)
-        if known.rejection is not None:
-            raise known.rejection
-        if known.invoice is None:
-            dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
-            raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
-        return known.invoice.as_reused()
+        if known is not None:
+            await self.memory.check_key(known)
+            if known.request != request:
+                raise _used(known)
 
     async def wait_for(
         self, matches: Callable[[HubEvent], bool], needles: tuple[bytes, ...], since: int, timeout: float
@@ -247,6 +300,7 @@ class Core:
             task.cancel()
         self.callbacks.close()
         close_all(self.log)
+        await self.memory.close()
         if self.simulator is not None:
             self.simulator.close()
 
@@ -260,8 +314,7 @@ class Core:
             await self._perform(call, call.answer, timeout)
         except BaseException as error:
             if call.sent_at is None:  # nothing left this machine, so the same ClientId may be tried again
-                self._calls.forget(call)
-                del self.book.creations[request.client_id]
+                self.drop(call)
                 call.fail(error if isinstance(error, HercleError) else call.lost("it was interrupted"))
             raise
         if call.invoice is None:
@@ -271,13 +324,21 @@ class Core:
     async def _perform(self, call: Call, future: asyncio.Future[Any], timeout: float) -> Any:
         """Send a call, as soon as there is a connection, and wait for its future."""
         self.supervisor.check()
-        return await self._wait(call, future, timeout, send=True)
+        try:
+            return await self._wait(call, future, timeout, send=True)
+        except BaseException:
+            if call.sent_at is None:
+                self.memory.withdraw(call)
+            else:
+                self.memory.give_up(call)
+            raise
 
     async def _wait(
         self, call: Call, future: asyncio.Future[Any], timeout: float, *, send: bool = False
     ) -> Any:
         """Wait for a call's future; every way that can end becomes one of our errors."""
         call.waiting += 1
+        call.waits_until = self.supervisor.hub_time() + timeout
         try:
             async with asyncio.timeout(timeout):
                 if send:
@@ -287,7 +348,8 @@ class Core:
             if isinstance(error, HercleError):
                 raise
             missing = "no answer came" if call.sent_at else "there was no connection"
-            raise call.lost(f"{missing} in {timeout:g} s") from None
+            trouble = self.memory.trouble if call.unwritten or not call.sent_at else ""
+            raise call.lost(trouble or f"{missing} in {round(timeout, 2):g} s") from None
         except asyncio.CancelledError:
             if call.sent_at is None or call.repeatable:
                 raise
@@ -304,6 +366,8 @@ class Core:
             raise InvalidRequest(
                 f"{call.method} would be a message of {size:,} bytes; the limit is {MAX_SENT_BYTES:,}."
             )
+        await self.memory.intend(call)
+        await self.supervisor.ready()
         _, message = read_message(text)  # what a row holds is what its JSON says
         content = Content(target=call.method, client_id=call.client_id, data=message["arguments"])
         self.log.append(text, self.supervisor.connections, COMMAND, content)
@@ -318,16 +382,14 @@ class Core:
             words = commands.hub_words(event)
             status = commands.http_status(event.data)
             code = f" ({status})" if status is not None else ""
-            call.rejection = CommandRejected(
+            rejection = CommandRejected(
                 f"The hub refused {call.method}{code}: {words}",
                 message=words,
                 subject=event.subject,
                 http_status=status,
                 event=event,
             )
-            self._calls.forget(call)
-            self.book.refused(call)
-            call.fail(call.rejection)
+            self._refuse(call, rejection)
         elif not commands.is_success(event):
             call.fail(call.lost(f"the hub answered with status {commands.http_status(event.data)}"))
         elif (
@@ -337,12 +399,18 @@ class Core:
         ):
             self.adopt(call, event.data, event)
         else:
-            if call.method.lower() == commands.LIST.lower():
-                self.lists.take(call, event)
-            elif self.book.others.pop(call.client_id or "", None) is not None:
-                self._calls.forget(call)
-            if not call.answer.done():
-                call.answer.set_result(event)
+            self.memory.answered(call, DONE, lambda: self._finish(call, event), event=event, words="an event")
+
+    def _finish(self, call: Call, event: HubEvent) -> None:
+        """Any other command is carried out: tell who waits."""
+        if call.method.lower() == commands.LIST.lower():
+            self.lists.take(call, event)
+            self.memory.keep()
+        elif self.book.others.pop(call.client_id or "", None) is not None:
+            self._calls.forget(call)
+        call.done = True
+        if not call.answer.done():
+            call.answer.set_result(event)
 
     def adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
         """An invoice is a creation's: keep it, and tell who waits.
@@ -360,11 +428,26 @@ class Core:
             sent_at=call.sent_at,
             clock_ahead=self.supervisor.clock_ahead,
         )
-        self.book.adopt(call, invoice)
-        if note is None:
-            self._calls.forget(call)
-        if not call.answer.done():
-            call.answer.set_result(event)
+
+        def finish() -> None:
+            self.book.adopt(call, invoice)
+            if note is None:
+                self._calls.forget(call)
+            if not call.answer.done():
+                call.answer.set_result(event)
+
+        self.memory.created(call, invoice, finish, event if note is None else None)
+
+    def expect(self, call: Call) -> None:
+        """An answer may still settle a command of an earlier kernel."""
+        with contextlib.suppress(InvalidRequest):  # one of this kernel's has that ClientId and is open
+            self._calls.expect_answer(call)
+
+    def drop(self, call: Call) -> None:
+        """A command was not sent: it never was."""
+        self._calls.forget(call)
+        if self.book.creations.get(call.client_id or "") is call:
+            del self.book.creations[call.client_id or ""]
 
     def _time(self, call: Call) -> None:
         if call.sent_at is not None and not call.timed:
@@ -376,6 +459,25 @@ class Core:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _outcome(known: Call) -> Invoice:
+    """What came of a creation that was asked for before."""
+    if known.rejection is not None:
+        raise known.rejection
+    if known.invoice is None:
+        dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
+        raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
+    return known.invoice.as_reused()
+
+
+def _used(known: Call) -> InvalidRequest:
+    """Its ClientId cannot be used again."""
+    what = f"another invoice ({_summary(known)})" if known.request is not None else known.method
+    return InvalidRequest(
+        f"The ClientId {known.client_id} was used for {what}; nothing was sent. Give this one a client_id of "
+        "its own."
+    )
 
 
 def _summary(call: Call) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb._portal import FORKED
 from hercle_nb.amounts import format_btc
-from hercle_nb.config import ApiKey, check_journal, resolve
+from hercle_nb.config import ApiKey, resolve
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.log import EventLog
 
@@ -21,12 +20,17 @@ if TYPE_CHECKING:
     from hercle_nb._portal import Portal
     from hercle_nb._signalr.supervisor import State
     from hercle_nb._signalr.transport import Timings
+    from hercle_nb.batch import Batch
     from hercle_nb.callbacks import Handle
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice
+    from hercle_nb.journal_place import Place
     from hercle_nb.payments import Watch
     from hercle_nb.progress import WaitLine
     from hercle_nb.simulator import Simulator
+
+
+_MOST_IN_FLIGHT = 1_000
 
 
 class Face:
@@ -210,6 +214,29 @@ class Face:
         self._portal.submit(self._core.payments.add(watch))
         return watch
 
+    def batch(self, batch_id: str | None = None) -> pd.DataFrame:
+        """A batch of `create_invoices` as it stands now; it asks nobody.
+
+        Args:
+            batch_id: Which one; None for the last.
+
+        Returns:
+            The frame that `create_invoices` returns.
+
+        Raises:
+            InvalidRequest: There was none in this kernel.
+        """
+        batches = list(self._core.batches.values())
+        if batch_id is not None:
+            batches = [batch for batch in batches if batch.batch_id == batch_id]
+        if not batches:
+            which = "no batch" if batch_id is None else f"no batch {batch_id!r}"
+            raise InvalidRequest(
+                f"This hub has run {which}; hub.create_invoices(rows, batch_id=…) with the same rows again "
+                "shows what is known of them, and sends only what was never sent."
+            )
+        return batches[-1].frame()
+
     @property
     def simulator(self) -> Simulator:
         """The simulator that this hub started.
@@ -251,19 +278,15 @@ class Face:
         what = "any amount" if invoice.amount_msat is None else format_btc(invoice.amount_msat)
         return WaitLine(f"payment of {what}", invoice.expires_at, enabled)
 
+    def _batch(self, rows: Any, batch_id: str | None, key: str | None) -> Batch:
+        """Rows, checked as far as they can be without asking anybody."""
+        from hercle_nb.batch import Batch  # deferred: brings pandas
+
+        self._core.supervisor.check()
+        return Batch(self._core, rows, batch_id, key)
+
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else check_timeout(timeout)
-
-    def _note_missing_journal(self, stacklevel: int) -> None:
-        """Say once, before the first creation on a real hub, that nothing outlives this kernel."""
-        if self._core.environment == "simulator" or self._core.journal_noted:
-            return
-        self._core.journal_noted = True
-        warnings.warn(
-            "no journal: what this kernel creates is remembered by this kernel alone; keep the ClientIds, or "
-            "write journal=False in hercle.connect() to say that you know.",
-            stacklevel=stacklevel + 1,
-        )
 
 
 def start(
@@ -285,22 +308,33 @@ def start(
     from hercle_nb._core import Core  # deferred: brings aiohttp
     from hercle_nb._portal import Portal
 
-    check_journal(journal)
     for name, value in (("max_events", max_events), ("max_bytes", max_bytes)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}.")
     settings = resolve(environment, api_key, url, allow_insecure=allow_insecure)
-    log = EventLog(max_events, max_bytes)
-    if settings.url is None or settings.key is None:
+    place = _journal_place(journal, settings.environment)
+    simulator = None
+    url, key_given = settings.url, settings.key
+    if url is None or key_given is None:
         from hercle_nb.simulator import Simulator
 
         simulator = Simulator()
-        key = ApiKey(simulator.api_key, "the simulator")
-        core = Core(settings.environment, simulator.url, key, log, simulator, timings)
-    else:
-        core = Core(settings.environment, settings.url, settings.key, log, timings=timings)
-    core.journal_noted = journal is False
+        url, key_given = simulator.url, ApiKey(simulator.api_key, "the simulator")
+    log = EventLog(max_events, max_bytes)
+    core = Core(settings.environment, url, key_given, log, simulator, timings)
+    if place is not None:
+        from hercle_nb.journal import Journal
+
+        core.memory.journal = Journal(place, url, settings.environment)
     return core, Portal("hercle-hub", core.close)
+
+
+def _journal_place(journal: Any, environment: str) -> Place | None:
+    if journal is False or (journal is None and environment == "simulator"):
+        return None  # and SQLAlchemy is not needed
+    from hercle_nb.journal_place import find_place
+
+    return find_place(journal, environment)
 
 
 def check_timeout(timeout: Any) -> float:
@@ -323,3 +357,16 @@ def check_poll(poll: Any) -> float:
     if isinstance(poll, bool) or not isinstance(poll, int | float) or not 0.1 <= poll < float("inf"):
         raise InvalidRequest(f"poll must be a number of seconds of at least 0.1, not {poll!r}.")
     return float(poll)
+
+
+def check_max_in_flight(number: Any) -> int:
+    """How many rows may be under way at the same time.
+
+    Raises:
+        InvalidRequest: Not a whole number from 1 to 1,000.
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST_IN_FLIGHT:
+        raise InvalidRequest(
+            f"max_in_flight must be a whole number from 1 to {_MOST_IN_FLIGHT:,}, not {number!r}."
+        )
+    return number

@@ -8,14 +8,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 from hercle_nb import commands
-from hercle_nb._face import Face, check_poll, check_timeout, start
-from hercle_nb.config import ApiKey
+from hercle_nb._face import Face, check_max_in_flight, check_poll, check_timeout, start
+from hercle_nb.config import ApiKey, hidden
 from hercle_nb.errors import HercleError, InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest, check_client_id
+from hercle_nb.progress import BatchBar
 from hercle_nb.readers import Reader, matcher, needles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from os import PathLike
     from types import TracebackType
 
     import pandas as pd
@@ -34,7 +36,7 @@ async def connect_async(
     api_key: str | Callable[[], str] | None = None,
     url: str | None = None,
     allow_insecure: bool = False,
-    journal: bool | None = None,
+    journal: str | PathLike[str] | bool | None = None,
     max_events: int = 1_000_000,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
@@ -45,8 +47,9 @@ async def connect_async(
         ConfigurationError: An argument or variable is missing, unknown or contradicts another.
         AuthenticationError: The hub refused the key.
         ConnectionFailed: No hub there, not a hub, or nothing came of it within ``timeout`` seconds.
+        JournalError: The journal cannot be read or written; it was left as it is.
     """
-    api_key = ApiKey.wrapped(api_key)
+    api_key, journal = ApiKey.wrapped(api_key), hidden(journal)
     timeout = check_timeout(timeout)
     core, portal = start(
         environment,
@@ -96,8 +99,38 @@ class AsyncHub(Face):
         request = InvoiceRequest(
             amount_btc, memo, expiry_hours, client_id, amount_sat=amount_sat, allow_msat=allow_msat
         )
-        self._note_missing_journal(stacklevel=2)
         return await self._portal.hop(self._core.create(request, self._seconds(timeout)))
+
+    async def create_invoices(
+        self,
+        rows: Any,
+        *,
+        batch_id: str | None = None,
+        key: str | None = None,
+        max_in_flight: int = 16,
+        progress: bool = True,
+        dry_run: bool = False,
+        timeout: float | None = None,
+    ) -> pd.DataFrame:
+        """Create invoices from a table, several at a time.
+
+        See `Hub.create_invoices`.
+        """
+        batch = self._batch(rows, batch_id, key)
+        if dry_run:
+            await self._portal.hop(batch.check())
+            return batch.shown()
+        run = batch.run(check_max_in_flight(max_in_flight), self._seconds(timeout))
+        task = asyncio.create_task(self._portal.hop(run))
+        with BatchBar(batch.total, enabled=progress) as bar:
+            try:
+                while not (await asyncio.wait((task,), timeout=0.1))[0]:
+                    bar.update(batch.finished)
+                task.result()
+            finally:
+                task.cancel()
+            bar.update(batch.finished)
+        return batch.frame()
 
     async def refresh_invoices(self, *, timeout: float | None = None) -> pd.DataFrame:
         """Ask the hub for its list of invoices and merge it with what is known here.

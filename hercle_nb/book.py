@@ -5,6 +5,8 @@ It is written on the hub's thread and read from any: what a reader gets is a cop
 
 from __future__ import annotations
 
+import logging
+import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,13 +15,21 @@ from hercle_nb import amounts
 from hercle_nb.bolt11 import canonical
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoices import Invoice
+from hercle_nb.journal_rows import DONE, NOT_SENT, REJECTED, call_of, call_of_invoice, invoice_of
 from hercle_nb.listed import alarmed, merged, read_listed, verified
 from hercle_nb.states import is_open_at_the_hub
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from hercle_nb.calls import Call
+
+
+logger = logging.getLogger("hercle_nb")
+
+_FEW = 1_000  # invoices of the journal that are taken apart at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,34 +71,96 @@ class Book:
     Attributes:
         creations: What was asked for here, by ClientId; one that was never sent is not among them.
         others: Other commands that were sent and may have changed something, by ClientId.
+        changed: Invoices of which more is known than the journal was told, by payment request.
     """
 
     def __init__(self, currency: str) -> None:
         self.creations: dict[str, Call] = {}
         self.others: dict[str, Call] = {}
+        self.changed: dict[str, Invoice] = {}
         self._currency = currency
-        self._elsewhere: dict[str, Invoice] = {}  # by payment hash, or the hub's id where there is none
+        self._made: dict[str, Call] = {}  # creations that made an invoice, by `_key` of it
+        self._made_ids: dict[str, Call] = {}  # and by the hub's id
+        self._elsewhere: dict[str, Invoice] = {}  # by `_key`
+        self._elsewhere_ids: dict[str, str] = {}  # their keys by the hub's id
         self._listed: dict[str, dict[str, Any]] = {}  # each entry of the hub's list as it was the last time
         self._in_list: set[str] = set()  # the payment requests of the last one
         self._looked = False
+        self._rows: list[Any] = []  # invoices of the journal that nobody has asked for so far
+        self._recalling = threading.Lock()
+
+    def remember(self, commands: Iterable[Any], invoices: list[Any]) -> list[Call]:
+        """Take in rows of the journal.
+
+        Returns:
+            The commands among them, new here, that an answer may still settle.
+        """
+        opened = [call for row in commands if (call := self._remember(row)) is not None]
+        with self._recalling:
+            self._rows += invoices
+        if len(self._rows) <= _FEW:
+            self.recall()
+        return opened
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether the journal's invoices were not taken apart so far."""
+        return bool(self._rows)
+
+    def recall(self) -> None:
+        """Take the journal's invoices apart: about ten microseconds each. Any thread may call it."""
+        with self._recalling:
+            rows, self._rows = self._rows, []
+            for row in rows:
+                try:
+                    self.learn(invoice_of(row))
+                except Exception:  # one that somebody wrote by hand
+                    logger.exception("an invoice of the journal cannot be read: %s", row)
+
+    def learn(self, invoice: Invoice) -> None:
+        """Take in an invoice of the journal's."""
+        if invoice.client_id is None or invoice.amount_msat is None:
+            known = self._elsewhere.get(_key(invoice))
+            if known is None and (call := self._made.get(_key(invoice))) is not None:
+                known = call.invoice
+            if known is None:
+                self._put_elsewhere(invoice)
+            elif _is_newer(invoice, known):
+                self._update(known, invoice)
+            return
+        call = self.creations.setdefault(invoice.client_id, call_of_invoice(invoice))
+        if call.invoice is None:
+            self._elsewhere.pop(_key(invoice), None)
+            self._own(call, invoice, changed=False)
+        elif call.invoice is invoice:
+            self._own(call, invoice, changed=False)
+        elif not _same(call.invoice, invoice):
+            self.adopt(call, invoice)
+        elif _is_newer(invoice, call.invoice):
+            self._own(call, merged(call.invoice, invoice), changed=False)
+
+    def questions(self) -> list[Call]:
+        """The commands of earlier and other kernels whose outcome is not known."""
+        calls = [*list(self.creations.values()), *list(self.others.values())]
+        return [call for call in calls if call.sender is not None and not (call.settled or call.dismissed)]
 
     def adopt(self, call: Call, invoice: Invoice) -> None:
         """An invoice is a creation's; what the hub's list said of it before stays known."""
         taken = call.invoice
         if taken is not None and not _same(taken, invoice):  # matched by the hub's list, wrongly
-            self._give_back(taken)
+            self._give_back(call, taken)
             note = f"the hub's list was understood to mean {taken.id!r} before its own answer came"
             invoice = replace(invoice, warnings=(*invoice.warnings, note))
         elif taken is not None:
             invoice = merged(invoice, replace(taken, warnings=()))
         listed = self._elsewhere.pop(_key(invoice), None)
-        call.invoice = invoice if listed is None else merged(invoice, listed)
+        self._own(call, invoice if listed is None else merged(invoice, listed))
 
     def refused(self, call: Call) -> None:
         """The hub has refused a command after all: nothing came of it."""
         self.others.pop(call.client_id or "", None)
         if call.invoice is not None:  # matched by the hub's list, wrongly
-            self._give_back(call.invoice)
+            self._give_back(call, call.invoice)
             call.invoice = None
 
     def merge(self, items: Any) -> list[Invoice]:
@@ -97,9 +169,8 @@ class Book:
         Returns:
             The invoices that are seen to be paid since the list before.
         """
+        self.recall()
         first, self._looked = not self._looked, True
-        ours = self._ours()
-        ids = {invoice.id: key for key, invoice in self._elsewhere.items()}
         paid = []
         entries = items if isinstance(items, list) else []
         self._in_list = {
@@ -110,7 +181,7 @@ class Book:
             if listed is None:
                 continue
             self._listed[listed.payment_request] = fields
-            before, now = self._take(listed, ours, ids)
+            before, now = self._take(listed)
             if now.paid and not (before.paid if before is not None else first):
                 paid.append(verified(now))
         return paid
@@ -122,11 +193,13 @@ class Book:
 
     def invoices(self) -> list[Invoice]:
         """Every invoice known: those created here, then the others."""
+        self.recall()
         ours = [call.invoice for call in list(self.creations.values()) if call.invoice is not None]
         return ours + list(self._elsewhere.values())
 
     def find(self, key: str | Invoice) -> Invoice:
         """An invoice as it stands now; see `Face.invoice`."""
+        self.recall()
         if isinstance(key, Invoice):
             wanted = {_key(key)}
         elif isinstance(key, str) and key:
@@ -167,42 +240,89 @@ class Book:
         """What the hub's list said of an invoice the last time, as it was sent; None if it never did."""
         return self._listed.get(invoice.payment_request)
 
-    def _give_back(self, invoice: Invoice) -> None:
-        """An invoice is not ours after all."""
-        self._elsewhere[_key(invoice)] = replace(invoice, client_id=None, expiry_hours=None)
+    def _remember(self, row: Any) -> Call | None:
+        """A command of the journal's; returned if it is new here and an answer may still settle it."""
+        if row.client_id is None:
+            return None
+        shelf = self.creations if row.creation else self.others
+        known = shelf.get(row.client_id)
+        if known is None:
+            if row.state in (NOT_SENT, DONE):  # free again; or told by its invoice
+                return None
+            call = shelf[row.client_id] = call_of(row)
+            return None if call.settled else call
+        if not known.settled and (known.remembered or row.state == REJECTED):
+            self._learn(known, call_of(row), shelf, row.state)
+        return None
 
-    def _ours(self) -> dict[str, Call]:
-        """Our creations by the hub's id and by payment hash, which outranks it."""
-        made = [(call, call.invoice) for call in self.creations.values() if call.invoice is not None]
-        by_id = {invoice.id: call for call, invoice in made if invoice.id}
-        return by_id | {_key(invoice): call for call, invoice in made}
+    def _learn(self, known: Call, now: Call, shelf: dict[str, Call], state: str) -> None:
+        """What another kernel found out about a command whose outcome was not known here."""
+        known.dismissed, known.done, known.sender = now.dismissed, now.done and not known.request, now.sender
+        known.lost_at = known.lost_at or now.lost_at
+        if now.rejection is not None:
+            known.rejection = now.rejection
+            known.fail(now.rejection)
+        if state == NOT_SENT or known.done:
+            known.elsewhere = False
+            del shelf[str(known.client_id)]
+
+    def _update(self, known: Invoice, now: Invoice) -> None:
+        """What another kernel learned of an invoice that was made elsewhere, or is ours here."""
+        call = self._made.get(_key(known))
+        if call is not None and call.invoice is known:
+            self._own(call, merged(known, now), changed=False)
+        else:
+            self._put_elsewhere(merged(known, now), changed=False)
+
+    def _own(self, call: Call, invoice: Invoice, *, changed: bool = True) -> None:
+        """An invoice is a creation's."""
+        call.invoice = invoice
+        self._made[_key(invoice)] = call
+        if invoice.id:
+            self._made_ids[invoice.id] = call
+        if changed:
+            self.changed[invoice.payment_request] = invoice
+
+    def _put_elsewhere(self, invoice: Invoice, *, changed: bool = True) -> None:
+        """An invoice was made elsewhere."""
+        self._elsewhere[_key(invoice)] = invoice
+        if invoice.id:
+            self._elsewhere_ids[invoice.id] = _key(invoice)
+        if changed:
+            self.changed[invoice.payment_request] = invoice
+
+    def _give_back(self, call: Call, invoice: Invoice) -> None:
+        """An invoice is not ours after all."""
+        for shelf, name in ((self._made, _key(invoice)), (self._made_ids, invoice.id)):
+            if shelf.get(name) is call:
+                del shelf[name]
+        self._put_elsewhere(replace(invoice, client_id=None, expiry_hours=None))
 
     def _is_old(self, fields: Any) -> bool:
         """Whether the list said exactly this before."""
         slot = fields.get("encodedPaymentRequest") if isinstance(fields, dict) else None
         return isinstance(slot, str) and self._listed.get(slot) == fields
 
-    def _take(
-        self, listed: Invoice, ours: dict[str, Call], ids: dict[str, str]
-    ) -> tuple[Invoice | None, Invoice]:
+    def _take(self, listed: Invoice) -> tuple[Invoice | None, Invoice]:
         """Put an entry of the list where it belongs; what was known of it before, and what is known now."""
         key = _key(listed)
-        call = ours.get(key) or ours.get(listed.id)
+        call = self._made.get(key) or self._made_ids.get(listed.id)
         if call is not None and call.invoice is not None and _same(call.invoice, listed):
-            before, call.invoice = call.invoice, merged(call.invoice, listed)
-            return before, call.invoice
+            before, now = call.invoice, merged(call.invoice, listed)
+            self._own(call, now, changed=now != before)
+            return before, now
         known = self._elsewhere.get(key)
         if known is not None and _same(known, listed):
             listed = merged(known, listed)
         elif call is not None and call.invoice is not None:
-            call.invoice = alarmed(call.invoice, _two_requests(listed.id))
+            self._own(call, alarmed(call.invoice, _two_requests(listed.id)))
             listed = alarmed(listed, _two_requests(listed.id))
-        elif (other := self._elsewhere.get(ids.get(listed.id, ""))) is not None and not _same(other, listed):
-            self._elsewhere[_key(other)] = alarmed(other, _two_requests(listed.id))
+        elif (other := self._elsewhere.get(self._elsewhere_ids.get(listed.id, ""))) is not None and not _same(
+            other, listed
+        ):
+            self._put_elsewhere(alarmed(other, _two_requests(listed.id)))
             listed = alarmed(listed, _two_requests(listed.id))
-        self._elsewhere[key] = listed
-        if listed.id:
-            ids[listed.id] = key
+        self._put_elsewhere(listed, changed=listed != known)
         return known, listed
 
 
@@ -223,6 +343,13 @@ def _key(invoice: Invoice) -> str:
 
 def _same(known: Invoice, listed: Invoice) -> bool:
     return canonical(known.payment_request) == canonical(listed.payment_request)
+
+
+def _is_newer(told: Invoice, known: Invoice) -> bool:
+    """Whether another kernel knows more of an invoice."""
+    if told.paid != known.paid:
+        return told.paid
+    return known.updated_at is None or (told.updated_at is not None and told.updated_at > known.updated_at)
 
 
 def _two_requests(hub_id: str) -> str:

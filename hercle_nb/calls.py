@@ -11,6 +11,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import commands
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hercle_nb.events import HubEvent
     from hercle_nb.invoice_request import InvoiceRequest
     from hercle_nb.invoices import Invoice
+    from hercle_nb.journal_rows import Sender
 
 
 class AtLoss(Enum):
@@ -33,10 +35,6 @@ class AtLoss(Enum):
     ASK_AGAIN = "it changes nothing: it is sent again over the next connection"
     WAIT = "a late answer, or the hub's list, can still settle it"
     FAIL = "nobody will ever hear of it"
-
-
-def _future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
 
 
 @dataclass(eq=False)
@@ -52,12 +50,20 @@ class Call:
         hub_time: When that was by the hub's clock, in seconds since 1970.
         lost_at: When the connection that took it was lost, likewise by the hub's clock.
         waiting: How many callers wait for it.
+        waits_until: When the last of them gives up, by the hub's clock.
         dismissed: The user has settled by decision that its outcome stays unknown.
         timed: Its round trip was counted.
-        completion: The result of the SignalR completion.
-        answer: The answering event.
+        bare: It ends with its completion; no event answers it.
         invoice: A creation's good end.
         rejection: The hub's refusal.
+        done: The good end of any other command.
+        intent: Its mark in the journal; None where it is not to be there.
+        unwritten: What the hub answered, for a person, while that is not durable.
+        claimed: The payment request in it.
+        remembered: It is from the journal, of an earlier kernel or another one.
+        key: The fingerprint of the key that it was sent with; None where that is not known.
+        sender: Which other kernel sent it, while the journal knows of no answer.
+        elsewhere: That kernel waited still when the journal was last looked at.
     """
 
     method: str
@@ -68,22 +74,40 @@ class Call:
     hub_time: float | None = None
     lost_at: float | None = None
     waiting: int = 0
+    waits_until: float = 0.0
     dismissed: bool = False
     timed: bool = False
-    completion: asyncio.Future[Any] = field(default_factory=_future)
-    answer: asyncio.Future[HubEvent] = field(default_factory=_future)
+    bare: bool = False
     invoice: Invoice | None = None
     rejection: CommandRejected | None = None
+    done: bool = False
+    intent: str | None = None
+    unwritten: str = ""
+    claimed: str | None = None
+    remembered: bool = False
+    key: str | None = None
+    sender: Sender | None = None
+    elsewhere: bool = False
+
+    @cached_property
+    def completion(self) -> asyncio.Future[Any]:
+        """The result of the SignalR completion; on the hub's thread."""
+        return asyncio.get_running_loop().create_future()
+
+    @cached_property
+    def answer(self) -> asyncio.Future[HubEvent]:
+        """The answering event; on the hub's thread."""
+        return asyncio.get_running_loop().create_future()
 
     @property
     def settled(self) -> bool:
         """Whether the hub has said how it ended."""
-        return self.invoice is not None or self.rejection is not None
+        return self.invoice is not None or self.rejection is not None or self.done
 
     @property
     def unknown(self) -> bool:
         """Whether it was sent, nobody waits any more, and the hub has not said how it ended."""
-        return self.sent_at is not None and not self.settled and not self.waiting
+        return self.sent_at is not None and not (self.settled or self.waiting or self.elsewhere)
 
     @property
     def repeatable(self) -> bool:
@@ -112,6 +136,14 @@ class Call:
             return HubTimeout(f"{name} was not sent: {why}. It will not be sent later.")
         if self.repeatable:
             return HubTimeout(f"{name} has no answer: {why}. It changes nothing, so ask again.")
+        if self.unwritten:
+            return OutcomeUnknown(
+                f"{name} was answered with {self.unwritten}, which is not recorded so far: {why} It will be "
+                "recorded as soon as that can be done.",
+                client_id=self.client_id,
+                method=self.method,
+                sent_at=self.sent_at,
+            )
         advice = "It is not sent again by itself; hub.unresolved keeps it in mind."
         if self.request is not None:
             advice = (
@@ -181,7 +213,9 @@ class Calls:
         if text and isinstance(text, str):
             fitting = self._creations_like(text)
         else:  # a bare invocation under way may be what this answers
-            fitting = list(self._by_client_id.values()) if len(self.unfinished()) == 1 else []
+            open_here = [call for call in self.unfinished() if not call.remembered]
+            fitting = [call for call in open_here if call.client_id in self._by_client_id]
+            fitting = fitting if len(open_here) == 1 else []
         if len(fitting) == 1 and commands.can_answer_unnamed(fitting[0].method, event):
             return fitting[0]
         return None

@@ -23,7 +23,7 @@ HUB_URLS = {
 ENVIRONMENTS = ("simulator", *HUB_URLS)
 
 _PRODUCTION_HOST = urlsplit(HUB_URLS["production"]).hostname
-_SECRET_PARAMETERS = ("token", "key", "secret", "password", "pwd", "auth")
+SECRET_WORDS = ("token", "key", "secret", "password", "pwd", "auth")
 
 
 class Secret(str):
@@ -33,6 +33,11 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "[secure]"
+
+
+def hidden(journal: Any) -> Any:
+    """An argument ``journal`` such that no traceback that shows locals shows the password in it."""
+    return Secret(journal) if isinstance(journal, str) else journal
 
 
 class ApiKey:
@@ -124,18 +129,6 @@ def resolve_environment(environment: str | None, *, has_url: bool) -> str:
     return _environment(environment, has_key=False, has_url=has_url, variables=os.environ)
 
 
-def check_journal(journal: Any) -> None:
-    """Refuse a journal other than None or False: this version keeps none.
-
-    Raises:
-        ConfigurationError: Any other value.
-    """
-    if journal is not None and journal is not False:
-        raise ConfigurationError(
-            "This version keeps no journal; leave journal out, or write journal=False to say that you know."
-        )
-
-
 def is_loopback(url: str) -> bool:
     """Whether a URL's host is this machine."""
     host = urlsplit(url).hostname or ""
@@ -176,7 +169,7 @@ def _check_url(url: str, environment: str, *, allow_insecure: bool) -> None:
             "The url holds a user or password; give the key as api_key or HERCLE_API_KEY."
         )
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if any(word in name.lower() for word in _SECRET_PARAMETERS):
+        if any(word in name.lower() for word in SECRET_WORDS):
             raise ConfigurationError(
                 f"The url holds a parameter {name!r}; give the key as api_key or HERCLE_API_KEY."
             )

@@ -65,6 +65,7 @@ _BLANK = frozenset(
 def hub_text(hub: Face) -> str:
     """A hub in two or three lines: where, how it is, what it has seen."""
     lines = [f"Hercle hub, {hub.environment}: {hub.state}, {hub.url}", f"  {_counts(hub)}"]
+    lines += [f"  {text}" for text in _of_the_journal(hub)]
     if hub.environment == "simulator":
         lines.append(f"  {_SIMULATED}")
     if error := hub.stats["last_error"]:
@@ -80,6 +81,7 @@ def hub_card(hub: Face) -> str:
         line(f"{STATUS_ICONS[hub.state]} {hub.state}"),
         warnings([error] if error else []),
         facts({"URL": code(hub.url), "So far": _counts(hub)}),
+        *map(line, _of_the_journal(hub)),
         line(_SIMULATED) if hub.environment == "simulator" else "",
     )
 
@@ -197,11 +199,19 @@ def count(number: int, noun: str) -> str:
 
 def _counts(hub: Face) -> str:
     stats = hub.stats
-    invoices = sum(call.invoice is not None for call in list(hub._core.book.creations.values()))
+    made = list(hub._core.book.creations.values())
+    invoices = sum(call.invoice is not None and not call.remembered for call in made)
     more = f", {stats['events_dropped']:,} older rows evicted" if stats["events_dropped"] else ""
     if stats["callback_drops"]:
         more += f", {stats['callback_drops']:,} evicted before slow callbacks saw them"
     if unresolved := len(hub._core.book.unresolved()):
         more = f", {unresolved:,} of unknown outcome (see hub.unresolved){more}"
-    journal = "" if hub.environment == "simulator" else ", no journal"
-    return f"{count(stats['events'], 'event')}, {count(invoices, 'invoice')} created{more}{journal}"
+    return f"{count(stats['events'], 'event')}, {count(invoices, 'invoice')} created{more}"
+
+
+def _of_the_journal(hub: Face) -> list[str]:
+    """Where commands and answers are kept, what earlier kernels left open, and what is wrong, a line each."""
+    memory = hub._core.memory
+    if memory.journal is None:
+        return [] if hub.environment == "simulator" else ["No journal: when this kernel ends, it forgets."]
+    return [f"Journal: {visible(str(memory.journal.place))}", *filter(None, [memory.report, memory.trouble])]

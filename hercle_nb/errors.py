@@ -5,6 +5,7 @@
     ├── InvalidRequest (ValueError)          an argument breaks a rule; nothing was sent
     ├── AuthenticationError (PermissionError) the hub refused the key
     ├── ConnectionFailed (ConnectionError)   no hub there, not a hub, or the connection is closed
+    ├── JournalError (OSError)               the journal cannot be used; nothing was sent
     ├── HubTimeout (TimeoutError)            no answer in time to something that changes nothing
     ├── CommandRejected (RuntimeError)       the hub said no, with its words
     ├── OutcomeUnknown (RuntimeError)        sent, but nobody knows whether the hub did it
@@ -41,6 +42,10 @@ class AuthenticationError(HercleError, PermissionError):
 
 class ConnectionFailed(HercleError, ConnectionError):
     """No connection: nothing listens there, it is not a hub, or the connection is closed."""
+
+
+class JournalError(HercleError, OSError):
+    """The journal cannot be read or written; nothing was sent, since it would not be recorded."""
 
 
 class HubTimeout(HercleError, TimeoutError):

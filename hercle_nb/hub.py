@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from hercle_nb._face import Face, check_poll, check_timeout, start
+from hercle_nb._face import Face, check_max_in_flight, check_poll, check_timeout, start
 from hercle_nb._keywords import with_helpful_keywords
 from hercle_nb.aio import AsyncHub
-from hercle_nb.config import ApiKey
+from hercle_nb.config import ApiKey, hidden
+from hercle_nb.progress import BatchBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from decimal import Decimal
+    from os import PathLike
     from types import TracebackType
     from typing import TypeVar
 
@@ -34,7 +36,7 @@ def connect(
     api_key: str | Callable[[], str] | None = None,
     url: str | None = None,
     allow_insecure: bool = False,
-    journal: bool | None = None,
+    journal: str | PathLike[str] | bool | None = None,
     max_events: int = 1_000_000,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
@@ -48,7 +50,9 @@ def connect(
             prompt, or None for the variable ``HERCLE_API_KEY``. The simulator needs none.
         url: Another URL than the environment's own.
         allow_insecure: Send the key over plain http to a host that is not this machine.
-        journal: None or False; this version keeps no journal.
+        journal: Where commands and answers are kept beyond this kernel: a path of an SQLite file, or an
+            SQLAlchemy URL such as ``postgresql+psycopg://user@host/database``. None takes a file of the
+            environment's in the user's data folder, and none for the simulator; False keeps none.
         max_events: Rows that the log keeps at least; older ones are evicted.
         max_bytes: Text that the log keeps, in characters.
         timeout: Seconds for connecting, and the default for every verb.
@@ -57,13 +61,14 @@ def connect(
         ConfigurationError: An argument or variable is missing, unknown or contradicts another.
         AuthenticationError: The hub refused the key; the message names where the key came from.
         ConnectionFailed: No hub there, not a hub, or nothing came of it within ``timeout`` seconds.
+        JournalError: The journal cannot be read or written; it was left as it is.
 
     Example:
         >>> with connect("simulator") as hub:
         ...     hub.create_invoice(0.001, "Payment for services", 24).amount_sat
         100000
     """
-    api_key = ApiKey.wrapped(api_key)
+    api_key, journal = ApiKey.wrapped(api_key), hidden(journal)
     timeout = check_timeout(timeout)
     core, portal = start(
         environment,
@@ -140,7 +145,6 @@ class Hub(Face):
             ('open', Decimal('0.001'))
             >>> hub.close()
         """
-        self._note_missing_journal(stacklevel=2)
         return self._wait(
             self.aio.create_invoice(
                 amount_btc,
@@ -152,6 +156,63 @@ class Hub(Face):
                 timeout=timeout,
             )
         )
+
+    def create_invoices(
+        self,
+        rows: Any,
+        *,
+        batch_id: str | None = None,
+        key: str | None = None,
+        max_in_flight: int = 16,
+        progress: bool = True,
+        dry_run: bool = False,
+        timeout: float | None = None,
+    ) -> pd.DataFrame:
+        """Create invoices from a table, several at a time.
+
+        Every row is checked before any is sent. A row that fails never stops the others. Run again with the
+        same ``batch_id``, or with rows that have ClientIds of their own, it sends only what was never sent.
+        An interrupt raises `KeyboardInterrupt` with a note of how far it came; `batch` is what is done.
+
+        Args:
+            rows: A DataFrame, the path of a CSV file, or dicts or `InvoiceRequest`s. The columns
+                ``amount_btc`` or ``amount_sat``, ``memo``, ``expiry_hours`` and ``client_id`` are found
+                however they are written ("Amount BTC"); any others are carried through.
+            batch_id: Any text; a row's ClientId is made from it and the row's number. None makes one, prints
+                it and keeps it in ``frame.attrs["batch_id"]``.
+            key: A column whose values take the place of the numbers, which shift when a table is sorted.
+            max_in_flight: How many rows are under way at the same time: after a kill so many are unknown.
+            progress: Show a progress bar, in a notebook or a terminal.
+            dry_run: Send nothing; print what the rows add up to, and return the table as it would be sent.
+            timeout: Seconds to wait for the answer to each row; None for the hub's own.
+
+        Returns:
+            The rows' own index, order and columns, then ``client_id`` str, ``status`` category (as in
+            `invoices`, and ``not sent``), ``error`` str and the columns of `invoices`; where a name clashes,
+            ours has the prefix ``invoice_``.
+
+        Raises:
+            InvalidRequest: Some rows cannot be sent, or their ClientIds were used for something else; all of
+                these are named by number, from 0, and nothing was sent.
+            JournalError: The journal cannot be read.
+            ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> with connect("simulator") as hub:
+            ...     rows = [{"amount_sat": 1_000, "memo": "Tea"}, {"amount_sat": 2_500, "memo": "Cake"}]
+            ...     frame = hub.create_invoices(rows, batch_id="café-2026-11-28", progress=False)
+            ...     list(frame["status"])
+            ['open', 'open']
+        """
+        batch = self._batch(rows, batch_id, key)
+        if dry_run:
+            self._portal.call(batch.check())
+            return batch.shown()
+        run = batch.run(check_max_in_flight(max_in_flight), self._seconds(timeout))
+        with BatchBar(batch.total, enabled=progress) as bar:
+            self._portal.call(run, tick=lambda: bar.update(batch.finished))
+            bar.update(batch.finished)
+        return batch.frame()
 
     def refresh_invoices(self, *, timeout: float | None = None) -> pd.DataFrame:
         """Ask the hub for its list of invoices and merge it with what is known here.

@@ -10,7 +10,7 @@ import json
 import unicodedata
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from hercle_nb import amounts
 from hercle_nb.errors import InvalidRequest
@@ -95,6 +95,19 @@ class InvoiceRequest:
         object.__setattr__(self, "memo", check_memo(memo))
         object.__setattr__(self, "expiry_hours", check_expiry(expiry_hours))
         object.__setattr__(self, "client_id", check_client_id(client_id))
+
+    @classmethod
+    def known(cls, client_id: str, amount_msat: int, memo: str | None, expiry_hours: int | None) -> Self:
+        """A request that was checked when it was made."""
+        request = cls.__new__(cls)
+        for name, value in (
+            ("client_id", client_id),
+            ("amount_msat", amount_msat),
+            ("memo", memo),
+            ("expiry_hours", expiry_hours),
+        ):
+            object.__setattr__(request, name, value)
+        return request
 
     @property
     def amount_btc(self) -> Decimal:

@@ -58,7 +58,11 @@ class Lists:
                 "The hub's list of invoices is larger than this client takes; what is known of them here "
                 "no longer follows the hub."
             )
+        memory = self._core.memory
+        await memory.look_quietly()
+        await memory.recall()
         await self._core.command(commands.LIST, [], check_client_id(None), timeout)
+        await memory.settle(timeout)
 
     def take(self, call: Call, event: HubEvent) -> None:
         """A list has come: settle creations of unknown outcome, then merge it with what is known."""
@@ -67,7 +71,8 @@ class Lists:
         unsettled, claimed = self._open()
         found = settled_by_list(unsettled, event.data, claimed, now=core.supervisor.hub_time())
         for creation, listed in found.items():
-            if creation.dismissed or (creation.lost_at is None and creation.waiting):
+            waited_for = creation.elsewhere or (creation.lost_at is None and creation.waiting)
+            if creation.dismissed or waited_for or core.memory.is_foreign(creation):
                 continue  # it was among the candidates all the same, so that no other takes its invoice
             core.adopt(creation, listed.fields, event, "matched by the hub's list")
         core.payments.seen(core.book.merge(event.data))
@@ -89,14 +94,20 @@ class Lists:
 
     async def resolve(self, client_id: str, timeout: float, *, dismiss: bool) -> Resolution:
         """Look again what became of a command of unknown outcome; see `Hub.resolve`."""
-        book = self._core.book
+        book, memory = self._core.book, self._core.memory
+        await memory.look_quietly()
         call = book.creations.get(client_id) or book.others.get(client_id)
-        if call is None or (call.waiting and not call.settled):
+        if call is None or (not call.settled and (call.waiting or call.elsewhere)):
             raise InvalidRequest(
                 f"No command {client_id!r} is of unknown outcome; hub.unresolved lists those that are."
             )
+        if memory.is_foreign(call) and not (call.settled or dismiss):
+            raise InvalidRequest(
+                f"{client_id} was sent with another API key, whose invoices the hub may not show to this "
+                "one; connect with that key, or settle it with resolve(…, dismiss=True)."
+            )
         if dismiss and not call.settled:
-            call.dismissed = True
+            await memory.dismiss(call)
         if call.dismissed and not call.settled:
             return Resolution(client_id, "dismissed")
         if call.request is not None and not call.settled:
@@ -113,8 +124,9 @@ class Lists:
     def _open(self) -> tuple[list[Call], set[str]]:
         """The creations that the list may settle, and the payment requests that are spoken for."""
         creations = list(self._core.book.creations.values())
-        unsettled = [call for call in creations if call.sent_at and not call.settled]
-        return unsettled, {call.invoice.payment_request for call in creations if call.invoice}
+        unsettled = [call for call in creations if call.sent_at and not (call.settled or call.claimed)]
+        claimed = {call.claimed for call in creations if call.claimed is not None}
+        return unsettled, claimed | {call.invoice.payment_request for call in creations if call.invoice}
 
     def _candidates(self, call: Call) -> pd.DataFrame:
         """The invoices of the last list that fit a creation, as a frame."""

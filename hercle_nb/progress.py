@@ -1,4 +1,4 @@
-"""A line that shows how a wait goes: one output of a notebook's cell, or one line of a terminal."""
+"""How a wait or a batch goes: one output of a notebook's cell, or one line of a terminal."""
 
 from __future__ import annotations
 
@@ -65,6 +65,41 @@ class WaitLine:
                 self._surface.draw(_CONTROL.sub(" ", text), last=last)
         except Exception:  # noqa: BLE001  # a line that cannot be drawn must not end the wait for a payment
             self._surface = None
+
+
+class BatchBar:
+    """How many rows of a batch are done, as a bar: tqdm's, in a notebook or a terminal; elsewhere nothing.
+
+    Args:
+        total: How many rows there are.
+        enabled: False draws nothing.
+    """
+
+    def __init__(self, total: int, *, enabled: bool = True) -> None:
+        self._total = total
+        self._bar: Any = None
+        if enabled and _surface() is not None:
+            from tqdm.auto import tqdm  # deferred: few need it
+
+            class Bar(tqdm):  # type: ignore[misc]  # has no types
+                monitor_interval = 0  # no thread of its own
+
+            self._bar = Bar(total=total, unit=" invoices", desc="creating")
+
+    def update(self, finished: int) -> None:
+        """Draw it as far as it has come."""
+        try:
+            if self._bar is not None and finished > self._bar.n:
+                self._bar.update(finished - self._bar.n)
+        except Exception:  # noqa: BLE001  # a bar that cannot be drawn must not end a batch
+            self._bar = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 class _Notebook:

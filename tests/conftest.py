@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,11 @@ def nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the key or the environment of whoever runs it."""
+def no_variables(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees the key, the environment or the journals of whoever runs it, nor another test's."""
     monkeypatch.delenv("HERCLE_API_KEY", raising=False)
     monkeypatch.delenv("HERCLE_ENV", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / f"data-{uuid.uuid4().hex}"))
 
 
 @pytest.fixture(scope="session")

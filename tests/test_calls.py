@@ -30,7 +30,9 @@ def new() -> Iterator[New]:
     loop = asyncio.new_event_loop()
 
     def make(method: str, client_id: str | None = None, **fields: Any) -> Call:
-        return Call(method, client_id, completion=loop.create_future(), answer=loop.create_future(), **fields)
+        call = Call(method, client_id, **fields)
+        call.completion, call.answer = loop.create_future(), loop.create_future()
+        return call
 
     yield make
     loop.close()

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hercle_nb.config import HUB_URLS, ApiKey, Secret, check_journal, is_loopback, resolve
+from hercle_nb.config import HUB_URLS, ApiKey, Secret, is_loopback, resolve
 from hercle_nb.errors import ConfigurationError
 
 KEY = "sk-made-up-0123456789"
@@ -326,14 +326,3 @@ def test_ask_on_a_terminal() -> None:
         os.close(ours)
     assert done.returncode == 0
     assert KEY.encode() not in shown
-
-
-@pytest.mark.parametrize("journal", ["invoices.sqlite", True, 0, "", "sqlite:///x"])
-def test_journal_that_is_refused(journal: Any) -> None:
-    """No journal but None and False is accepted silently."""
-    with pytest.raises(
-        ConfigurationError, match="keeps no journal; leave journal out, or write journal=False"
-    ):
-        check_journal(journal)
-    check_journal(None)
-    check_journal(False)

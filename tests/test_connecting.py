@@ -117,7 +117,7 @@ def test_handshake_answered_with_something_else(lenient: Lenient) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"max_events": 0}, {"max_bytes": 1.5}, {"journal": "x.db"}, {"journal": True}]
+    "arguments", [{"max_events": 0}, {"max_bytes": 1.5}, {"journal": 1.5}, {"journal": True}]
 )
 def test_bad_arguments(arguments: dict) -> None:
     """Arguments that cannot be meant are refused before anything starts."""
@@ -132,14 +132,11 @@ def test_bad_timeout(timeout: object) -> None:
         hercle.connect(timeout=timeout)
 
 
-def test_first_creation_says_no_journal(server: HubProcess) -> None:
-    """On a real hub the first creation warns once that there is no journal, and the repr says so."""
-    with hercle.connect(url=server.url, api_key=KEY) as hub:
-        assert "no journal" in repr(hub)
-        with pytest.warns(UserWarning, match="no journal") as caught:
-            hub.create_invoice(0.001)
-        assert caught[0].filename == __file__
-        hub.create_invoice(0.001)
+def test_without_a_journal(server: HubProcess) -> None:
+    """A real hub without a journal says so in its repr."""
+    with connect(server.url) as hub:
+        assert "No journal: when this kernel ends, it forgets." in repr(hub)
+        assert "No journal" in hub._repr_html_()
 
 
 def test_key_echoed_on_the_upgrade_is_not_shown(lenient: Lenient) -> None:

@@ -23,10 +23,21 @@ def a_hub(**changes: Any) -> Any:
     stats = {"events": 1_000, "events_dropped": 0, "callback_drops": 0, "last_error": None}
     hub = {"environment": "sandbox", "state": "connected", "url": "https://hub.example/v1"}
     book = SimpleNamespace(
-        creations={"a": SimpleNamespace(invoice=1), "b": SimpleNamespace(invoice=None)}, unresolved=list
+        creations={
+            "a": SimpleNamespace(invoice=1, remembered=False),
+            "b": SimpleNamespace(invoice=None, remembered=False),
+            "c": SimpleNamespace(invoice=1, remembered=True),
+        },
+        unresolved=list,
     )
+    memory = changes.pop("memory", SimpleNamespace(journal=None))
     return SimpleNamespace(
-        **{**hub, "stats": stats | changes.pop("stats", {}), "_core": SimpleNamespace(book=book), **changes}
+        **{
+            **hub,
+            "stats": stats | changes.pop("stats", {}),
+            "_core": SimpleNamespace(book=book, memory=memory),
+            **changes,
+        }
     )
 
 
@@ -114,7 +125,8 @@ def test_hub() -> None:
     """A hub shows environment, state, URL and counts, as text and as HTML."""
     assert display.hub_text(a_hub()).splitlines() == [
         "Hercle hub, sandbox: connected, https://hub.example/v1",
-        "  1,000 events, 1 invoice created, no journal",
+        "  1,000 events, 1 invoice created",
+        "  No journal: when this kernel ends, it forgets.",
     ]
     page = Page(display.hub_card(a_hub()))
     for text in (
@@ -124,6 +136,16 @@ def test_hub() -> None:
         "1,000 events, 1 invoice",
     ):
         assert text in page.text
+
+
+def test_hub_says_where_its_journal_is() -> None:
+    """With a journal a hub shows its place, what earlier kernels left open and what is wrong, a line each."""
+    journal = SimpleNamespace(place="~/sandbox.sqlite3")
+    told = SimpleNamespace(journal=journal, report="1 command …: 1 found out", trouble="the disk is full")
+    lines = display.hub_text(a_hub(memory=told)).splitlines()
+    assert lines[2:] == ["  Journal: ~/sandbox.sqlite3", "  1 command …: 1 found out", "  the disk is full"]
+    page = Page(display.hub_card(a_hub(memory=told)))
+    assert all(line.strip() in page.text for line in lines[2:])
 
 
 def test_hub_says_what_is_unresolved() -> None:

@@ -18,6 +18,7 @@ BUILTINS = {
     "InvalidRequest": ValueError,
     "AuthenticationError": PermissionError,
     "ConnectionFailed": ConnectionError,
+    "JournalError": OSError,
     "HubTimeout": TimeoutError,
     "CommandRejected": RuntimeError,
     "OutcomeUnknown": RuntimeError,
@@ -51,7 +52,15 @@ def test_each_is_also_the_builtin_a_user_would_catch(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ConfigurationError", "InvalidRequest", "AuthenticationError", "ConnectionFailed", "HubTimeout"]
+    "name",
+    [
+        "ConfigurationError",
+        "InvalidRequest",
+        "AuthenticationError",
+        "ConnectionFailed",
+        "JournalError",
+        "HubTimeout",
+    ],
 )
 def test_plain_errors_show_their_text(name: str) -> None:
     """An error that carries nothing else is its text, those over OSError too."""

@@ -29,6 +29,7 @@ PUBLIC = [
         "InvalidRequest",
         "Invoice",
         "InvoiceRequest",
+        "JournalError",
         "NotPaid",
     ),
     *("OutcomeUnknown", "PaymentRequest", "PaymentRequestError", "Resolution", "Subscription"),
@@ -36,10 +37,16 @@ PUBLIC = [
     *("connect", "connect_async", "decode_payment_request", "run", "to_sat"),
 ]
 VERBS = [
-    *("close", "command", "create_invoice", "export_invoices", "invoice", "invoke", "on_event", "on_paid"),
-    *("prices", "refresh_invoices", "resolve", "wait_for", "wait_paid"),
+    *("batch", "close", "command", "create_invoice", "create_invoices", "export_invoices", "invoice"),
+    *("invoke", "on_event", "on_paid", "prices", "refresh_invoices", "resolve", "wait_for", "wait_paid"),
 ]
-NEVER_WAIT = {"export_invoices", "invoice", "on_event", "on_paid"}  # one definition serves both faces
+NEVER_WAIT = {
+    "batch",
+    "export_invoices",
+    "invoice",
+    "on_event",
+    "on_paid",
+}  # one definition serves both faces
 ONLY_SYNC = {"aio", "form", "inspector", "monitor"}  # the way to the other face, and widgets
 ONLY_ASYNC = {"stream"}  # an async iterator
 MODULES = [

@@ -16,7 +16,7 @@ from hercle_nb._signalr.transport import HubTransport, Receiver, Timings
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, HercleError
 
 if TYPE_CHECKING:
-    from hercle_nb.config import ApiKey
+    from hercle_nb.config import ApiKey, Secret
 
 State = Literal["connecting", "connected", "reconnecting", "closed"]
 
@@ -47,6 +47,7 @@ class Supervisor:
         connections: Connections that came about.
         closed_here: It ended by `close`.
         clock_ahead: Seconds that the hub's clock is ahead of ours.
+        key: The key of the last attempt; None before the first.
         pace: What delays are multiplied with.
     """
 
@@ -68,6 +69,7 @@ class Supervisor:
         self.clock_ahead = 0.0
         self._hub_time, self._measured = time.time(), time.monotonic()
         self.pace = (timings or Timings()).pace
+        self.key: Secret | None = None
         self._url = url
         self._key = key
         self._owner = owner
@@ -170,6 +172,7 @@ class Supervisor:
         self.attempts += 1
         try:
             key = await asyncio.to_thread(self._key.ask) if self._key.may_block else self._key.ask()
+            self.key = key
         except ConfigurationError as error:
             raise AttemptFailed(error, Finality.AT_FIRST) from error.__cause__
         target = await negotiate(self._url, key, self._key.source, timeout=self._timings.negotiate)

@@ -35,6 +35,7 @@ class Connecting:
     Args:
         environment: What is chosen at first; None for what `hercle.connect` would take.
         url: The hub's URL at first; None for the environment's own.
+        journal: As `hercle.connect` takes it.
         on_change: Called when `view` gives something else.
 
     Attributes:
@@ -44,10 +45,13 @@ class Connecting:
         ConfigurationError: There is no such environment.
     """
 
-    def __init__(self, environment: str | None, url: str | None, on_change: Callable[[], object]) -> None:
+    def __init__(
+        self, environment: str | None, url: str | None, journal: Any, on_change: Callable[[], object]
+    ) -> None:
         self.hub: Hub | None = None
         self._environment = resolve_environment(environment, has_url=url is not None)
         self._url = url or ""
+        self._journal = journal
         self._on_change = on_change
         self._phase: Phase = "offline"
         self._turn = 0
@@ -82,7 +86,7 @@ class Connecting:
                 given,
                 None if simulated else url or None,
                 allow_insecure=False,
-                journal=None,
+                journal=self._journal,
                 max_events=1_000_000,
                 max_bytes=1 << 30,
             )

@@ -88,7 +88,6 @@ class Creation:
             "environment": hub.environment,
             "state": hub.state,
             "reason": hub._last_error() or "",
-            "journal": hub.environment == "simulator" or hub._core.journal_noted,
             "timeout": hub.timeout,
         }
 

@@ -85,7 +85,6 @@ class PlainForm(Box):
         texts = [view["question"], "Waiting for the hub…" if waits else ""]
         connection = f"{view['environment']} · {view['state'].capitalize()} {view['reason']}"
         notes = [*filter(None, texts), connection]
-        notes += [] if view["journal"] else ["No journal: what this kernel creates, it forgets when it ends."]
         self._told.value = "".join(
             [
                 *(_box(view["told"], _PROBLEM, "alert") for _ in range(bool(view["told"]))),

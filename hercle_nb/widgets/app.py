@@ -10,7 +10,7 @@ import ipywidgets
 import traitlets
 
 from hercle_nb._keywords import with_helpful_keywords
-from hercle_nb.config import ENVIRONMENTS, resolve_environment
+from hercle_nb.config import ENVIRONMENTS, hidden, resolve_environment
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._box import Box, close, sendable
 from hercle_nb.widgets._connecting import KEY, Connecting, keep_keys_out_of_logs
@@ -22,6 +22,8 @@ from hercle_nb.widgets.inspector import InvoiceInspector
 from hercle_nb.widgets.monitor import EventMonitor
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from hercle_nb.hub import Hub
 
 _TITLES = ("New invoice", "Invoices", "Hub events", "Console")
@@ -33,7 +35,13 @@ _PLAIN_KEY = (
 
 
 @with_helpful_keywords
-def app(*, environment: str | None = None, url: str | None = None, plain: bool = False) -> HercleApp:
+def app(
+    *,
+    environment: str | None = None,
+    url: str | None = None,
+    journal: str | PathLike[str] | bool | None = None,
+    plain: bool = False,
+) -> HercleApp:
     """Show a panel that connects, and behind it the form, the inspector, the monitor and a console.
 
     A key typed into the panel goes to the hub and nowhere else: it is in no state of a widget, no log and no
@@ -43,6 +51,7 @@ def app(*, environment: str | None = None, url: str | None = None, plain: bool =
         environment: What the panel begins with: ``simulator``, ``sandbox`` or ``production``. None takes the
             variable ``HERCLE_ENV``, else ``sandbox`` if there is a key or a URL, else ``simulator``.
         url: Another URL than the environment's own.
+        journal: Where commands and answers are kept, as `connect` takes it.
         plain: Use ipywidgets alone, for notebooks that cannot load anywidget's front end; there is no field
             for the key then.
 
@@ -50,7 +59,7 @@ def app(*, environment: str | None = None, url: str | None = None, plain: bool =
         ConfigurationError: There is no such environment.
     """
     chosen = resolve_environment(environment, has_url=url is not None)  # refused before there is a widget
-    return HercleApp(chosen, url, plain=plain)
+    return HercleApp(chosen, url, hidden(journal), plain=plain)
 
 
 class HercleApp(Box):
@@ -58,9 +67,11 @@ class HercleApp(Box):
 
     without_kernel = "An app for invoices stands here while a kernel is running: run this cell to use it."
 
-    def __init__(self, environment: str | None, url: str | None, *, plain: bool = False) -> None:
+    def __init__(
+        self, environment: str | None, url: str | None, journal: Any = None, *, plain: bool = False
+    ) -> None:
         self._plain = plain or not available()
-        self._connecting = Connecting(environment, url, self._change)
+        self._connecting = Connecting(environment, url, journal, self._change)
         self._panel: PlainPanel | LivePanel = (PlainPanel if self._plain else LivePanel)(self._connecting)
         self._faces = Box([])
         self._closing = threading.Lock()

@@ -71,7 +71,6 @@ class FormView {
     parts.badge = make("span", { role: "status", class: "hn-badge" });
     parts.environment = make("strong", { class: "hn-environment" });
     parts.reason = make("span", { class: "hn-reason", "aria-live": "polite" });
-    parts.journal = make("div", { class: "hn-quiet" }, "No journal: what this kernel creates, it forgets when it ends.");
     parts.create = button("Create invoice", () => this.#create(), "hn-primary"); // says what is wrong when disabled
     parts.another = this.#button("Another invoice", () => this.#press("another"));
     parts.code = this.#button("Copy as code", () => copied(this.#code(), parts.copied));
@@ -114,7 +113,6 @@ class FormView {
         this.#row("hours", "Expiry", fields.expiry, this.#labelled("Hours", fields.hours)),
         this.#row("client_id", "Client ID", fields.client_id),
       ),
-      parts.journal,
       make("div", { class: "hn-line" }, parts.create, parts.code, parts.another, parts.copied),
       parts.confirm,
       parts.waiting,
@@ -266,7 +264,6 @@ class FormView {
     disable(parts.code, !this.#code());
     parts.another.hidden = state.phase !== "created";
     disable(parts.another, gone || waits);
-    parts.journal.hidden = state.journal;
     parts.confirm.hidden = state.phase !== "confirm" || waits || gone;
     say(parts.question, visible(state.question));
     parts.unknown.hidden = state.phase !== "unknown" || waits || gone;

@@ -1,0 +1,172 @@
+"""The rows of a batch, checked and normalised before anything is sent. No I/O with the hub.
+
+Every problem of every row goes into one report, and each row has a ClientId that is the same when the batch
+is run again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from hercle_nb import amounts
+from hercle_nb._columns import TEXT_DTYPE
+from hercle_nb.batch_ids import client_ids
+from hercle_nb.batch_table import COLUMNS, present, read_table
+from hercle_nb.errors import InvalidRequest
+from hercle_nb.invoice_request import InvoiceRequest, check_client_id, check_expiry, check_memo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MOST_LISTED = 20  # problems in a report
+_WHOLE = re.compile(r"([0-9]{1,30})(\.0+)?")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a batch, checked and normalised.
+
+    Attributes:
+        batch_id: What the ClientIds are made from.
+        requests: A request for each row, in the rows' order, each with its ClientId.
+        table: The rows' own index, order and columns; the columns that are read have their documented names
+            and dtypes: ``amount_btc`` float64, ``amount_sat`` and ``expiry_hours`` Int64, ``memo`` and
+            ``client_id`` str. What was not given is missing.
+    """
+
+    batch_id: str
+    requests: list[InvoiceRequest]
+    table: pd.DataFrame
+
+
+def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
+    """Check and normalise the rows of a batch; what comes in is never modified.
+
+    Args:
+        rows: A DataFrame, the path of a CSV file, or an iterable of dicts and `InvoiceRequest`s.
+        batch_id: Any text; the same again gives the same ClientIds.
+        key: The column whose values the ClientIds are made from, instead of the rows' numbers.
+
+    Raises:
+        InvalidRequest: These are no rows, or some of them cannot be sent; then all of these are named.
+    """
+    if not isinstance(batch_id, str) or not batch_id:
+        raise InvalidRequest('batch_id must be a text such as "payroll-2026-11", or None for a new one.')
+    table, ready = read_table(rows)
+    columns = {name: _cells(table, name) for name in COLUMNS}
+    ids, problems = client_ids(table, columns["client_id"], batch_id, key)
+    requests: list[InvoiceRequest] = []
+    for number, cells in enumerate(zip(*(columns | {"client_id": ids}).values(), strict=True)):
+        try:
+            requests.append(ready.get(number) or _request(*cells))
+        except InvalidRequest as error:
+            problems.setdefault(number, []).append(str(error))
+    if problems:
+        raise refused({number: " ".join(found) for number, found in problems.items()}, len(table))
+    return Rows(batch_id, requests, _normalised(table, columns, requests))
+
+
+def refused(problems: Mapping[int, str], total: int) -> InvalidRequest:
+    """The one report of all rows that cannot be sent.
+
+    Args:
+        problems: What is wrong with a row, by its number.
+        total: How many rows there are.
+    """
+    lines = [f"row {number}: {problems[number]}" for number in sorted(problems)[:_MOST_LISTED]]
+    if (others := len(problems) - len(lines)) > 0:
+        lines.append(f"and {others:,} other{'s' if others > 1 else ''}")
+    head = (
+        f"{len(problems):,} of {total:,} row{'s' if total > 1 else ''} cannot be sent, and nothing was; "
+        "correct what is listed and call again (the first row is row 0):"
+    )
+    return InvalidRequest("\n".join([head, *lines]))
+
+
+def totals_text(rows: Rows) -> str:
+    """How many invoices the rows ask for, and how much in all, in one line."""
+    count, msat = len(rows.requests), sum(request.amount_msat for request in rows.requests)
+    invoices = "1 invoice" if count == 1 else f"{count:,} invoices"
+    return f"{invoices}, {amounts.format_btc(msat)} = {amounts.format_sat(msat)} in total"
+
+
+def _request(btc: Any, sat: Any, memo: Any, hours: Any, client_id: Any) -> InvoiceRequest:
+    """The request of a row; all that is wrong with the row is one error."""
+    problems: list[str] = []
+
+    def checked(check: Callable[..., Any], *cells: Any) -> Any:
+        try:
+            return check(*cells)
+        except InvalidRequest as error:
+            problems.append(str(error))
+            return None
+
+    msat = checked(_amount_msat, btc, sat)
+    memo, hours = checked(check_memo, memo), checked(check_expiry, hours)
+    client_id = checked(check_client_id, client_id)
+    if problems:
+        raise InvalidRequest(" ".join(problems))
+    return InvoiceRequest(None, memo, hours, client_id, amount_sat=amounts.msat_to_sat(msat))
+
+
+def _amount_msat(btc: Any, sat: Any) -> int:
+    """The amount of a row; both may stand if they are equal."""
+    if btc is None and sat is None:
+        raise InvalidRequest("It has no amount; write one into amount_btc or amount_sat.")
+    if btc is None:
+        return amounts.sat_to_msat(sat)
+    msat = amounts.btc_to_msat(btc)
+    if sat is not None and (other := amounts.sat_to_msat(sat)) != msat:
+        raise InvalidRequest(
+            f"amount_btc and amount_sat differ: {amounts.format_btc(msat)} is {amounts.format_sat(msat)}, "
+            f"not {amounts.format_sat(other)}; correct one of them or leave it empty."
+        )
+    return msat
+
+
+def _cells(table: pd.DataFrame, name: str) -> list[Any]:
+    """A column's cells as they are checked; None where one is missing."""
+    if name not in table.columns:
+        return [None] * len(table)
+    cells = [present(cell) for cell in table[name].tolist()]
+    if name != "memo":  # where white space is the user's
+        cells = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
+    return [_whole(cell) for cell in cells] if name in ("amount_sat", "expiry_hours") else cells
+
+
+def _whole(cell: Any) -> Any:
+    """The integer that a cell stands for, never by way of a float; any other cell as it is."""
+    if isinstance(cell, str):
+        match = _WHOLE.fullmatch(cell)
+        return int(match[1]) if match else cell
+    number = amounts.whole(cell)
+    return cell if number is None else number
+
+
+def _normalised(
+    table: pd.DataFrame, columns: dict[str, list[Any]], requests: list[InvoiceRequest]
+) -> pd.DataFrame:
+    """The table with its known columns as they were understood; what was not given stays missing."""
+
+    def given(name: str, cells: list[Any]) -> list[Any]:
+        return [None if raw is None else cell for raw, cell in zip(columns[name], cells, strict=True)]
+
+    btc = [request.amount_msat / amounts.MSAT_PER_BTC for request in requests]  # the nearest double
+    known: dict[str, tuple[list[Any], Any]] = {
+        "amount_btc": (given("amount_btc", btc), "float64"),
+        "amount_sat": (given("amount_sat", [request.amount_sat for request in requests]), "Int64"),
+        "memo": ([request.memo for request in requests], TEXT_DTYPE),
+        "expiry_hours": ([request.expiry_hours for request in requests], "Int64"),
+        "client_id": (given("client_id", [request.client_id for request in requests]), TEXT_DTYPE),
+    }
+    return table.assign(
+        **{
+            name: pd.Series(cells, dtype=dtype).array
+            for name, (cells, dtype) in known.items()
+            if name in table.columns
+        }
+    )

@@ -1,0 +1,188 @@
+"""How commands and invoices become rows of the journal's tables, and come back. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from hercle_nb import _json, commands
+from hercle_nb.bolt11 import canonical
+from hercle_nb.calls import Call
+from hercle_nb.errors import CommandRejected, InvalidRequest
+from hercle_nb.invoice_request import InvoiceRequest
+from hercle_nb.invoices import Invoice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NOTED = "noted"  # durable, and perhaps sent
+NOT_SENT = "not sent"  # nothing left the machine
+DONE = "done"
+REJECTED = "rejected"
+DISMISSED = "dismissed"  # the user's decision: it stays unknown
+
+HOST = socket.gethostname()
+
+INVOICE = (  # what is read of an invoice: the fields of an `Invoice`
+    *("client_id", "id", "amount_msat", "memo", "expiry_hours", "created_at", "expires_at", "updated_at"),
+    *("payment_request", "payment_hash", "preimage", "http_status", "message", "hub_status", "extra"),
+    *("warnings", "alarm"),
+)
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL refuses the first, UTF-8 the others
+_LARGEST = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Which kernel sent a command, and how long it waits for the answer, by the hub's clock."""
+
+    host: str
+    pid: int
+    waits_until: float
+
+    def waits(self, hub_time: float) -> bool:
+        """Whether it waits still, as far as can be told from here."""
+        return hub_time < self.waits_until and not (self.host == HOST and _is_gone(self.pid))
+
+
+def intent_row(call: Call) -> dict[str, Any]:
+    """What is noted of a command before it is sent, as far as the command itself knows."""
+    return {
+        "intent": call.intent,
+        "client_id": storable(call.client_id),
+        "method": storable(call.method),
+        "creation": call.request is not None,
+        "arguments": storable(_json.encode(call.arguments)),
+        "noted_at": now_text(),
+        "host": HOST,
+        "pid": os.getpid(),
+        "state": NOTED,
+        "lost_at": None,
+        "answered_at": None,
+        "answer": None,
+        "refusal": None,
+    }
+
+
+def refusal_text(rejection: CommandRejected) -> str:
+    """A refusal as JSON."""
+    fields = [str(rejection), rejection.message, rejection.subject, rejection.http_status]
+    return _json.encode([storable(field) for field in fields])
+
+
+def call_of(row: Any) -> Call:
+    """A command of the journal's; the invoice that it made is a row of its own."""
+    arguments = _json.decode(row.arguments)
+    call = Call(row.method, row.client_id, arguments=arguments, intent=row.intent)
+    if row.creation:
+        client_id, btc, memo, hours = arguments
+        call.request = InvoiceRequest(btc, memo, hours, client_id, allow_msat=True)
+    call.sent_at = datetime.fromisoformat(row.noted_at)
+    call.hub_time, call.lost_at = row.hub_time, row.lost_at
+    call.key = row.key
+    call.dismissed, call.done = row.state == DISMISSED, row.state == DONE
+    call.remembered = True
+    if row.state == NOTED:
+        call.sender = Sender(row.host, row.pid, row.waits_until)
+    if row.state == REJECTED:
+        text, message, subject, http_status = _json.decode(row.refusal)
+        call.rejection = CommandRejected(text, message=message, subject=subject, http_status=http_status)
+    return call
+
+
+def call_of_invoice(invoice: Invoice) -> Call:
+    """The creation that made an invoice of the journal's."""
+    assert invoice.client_id is not None  # noqa: S101  # typing: the caller looked
+    assert invoice.amount_msat is not None  # noqa: S101
+    request = InvoiceRequest.known(invoice.client_id, invoice.amount_msat, invoice.memo, invoice.expiry_hours)
+    call = Call(commands.CREATE, invoice.client_id, request, sent_at=invoice.created_at, remembered=True)
+    call.invoice = invoice
+    return call
+
+
+def invoice_row(invoice: Invoice) -> dict[str, Any]:
+    """An invoice as a row, but for the hub's URL, the kernel and the revision."""
+    try:
+        extra = _json.encode(dict(invoice.extra)) if invoice.extra else None
+    except InvalidRequest:  # the hub sent half a character, or NaN
+        extra = None
+    row = {
+        "digest": digest(invoice),
+        "client_id": invoice.client_id,
+        "id": invoice.id,
+        "amount_msat": invoice.amount_msat,
+        "memo": invoice.memo,
+        "expiry_hours": invoice.expiry_hours,
+        "created_at": invoice.created_at.isoformat(),
+        "expires_at": invoice.expires_at.isoformat(),
+        "updated_at": invoice.updated_at.isoformat() if invoice.updated_at else None,
+        "payment_request": invoice.payment_request,
+        "payment_hash": invoice.payment_hash,
+        "preimage": invoice.preimage,
+        "http_status": invoice.http_status,
+        "message": invoice.message,
+        "hub_status": invoice.hub_status,
+        "extra": extra,
+        "warnings": _json.encode([storable(text) for text in invoice.warnings]) if invoice.warnings else None,
+        "alarm": invoice.alarm,
+    }
+    return {name: storable(value) for name, value in row.items()}
+
+
+def invoice_of(row: Sequence[Any]) -> Invoice:
+    """An invoice of the journal's, from the columns named in `INVOICE`."""
+    fields = dict(zip(INVOICE, row, strict=True))
+    for name in ("created_at", "expires_at", "updated_at"):
+        fields[name] = fields[name] and datetime.fromisoformat(fields[name])
+    fields["extra"] = _json.decode(fields["extra"]) if fields["extra"] else {}
+    fields["warnings"] = tuple(_json.decode(fields["warnings"])) if fields["warnings"] else ()
+    return Invoice(**fields)
+
+
+def digest(invoice: Invoice) -> str:
+    """What tells two invoices apart: the hash of their payment requests, which may be long."""
+    return hashlib.sha256(canonical(invoice.payment_request).encode(errors="replace")).hexdigest()
+
+
+def storable(value: Any) -> Any:
+    """A value that every database keeps: none of the hub's oddities may keep an answer out of the journal."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return None
+    return value
+
+
+def now_text() -> str:
+    """Now, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def change_row(connection: int, subject: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """A change of the connection as a row, but for the hub's URL and the kernel."""
+    return {
+        "at": now_text(),
+        "connection": connection,
+        "subject": subject,
+        "data": _json.encode({name: storable(value) for name, value in data.items()}),
+    }
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether no process of this computer has that number; False where that cannot be told."""
+    if sys.platform == "win32":  # os.kill would end it
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
