@@ -22,6 +22,7 @@ from hercle_nb.calls import AtLoss, Call, Calls
 from hercle_nb.cross_check import BITCOIN
 from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest, OutcomeUnknown
 from hercle_nb.events import COMMAND, Content, read_message, to_text
+from hercle_nb.invoice_request import check_client_id
 from hercle_nb.invoices import read_answer
 from hercle_nb.journal_rows import DONE, REJECTED
 from hercle_nb.lists import Lists
@@ -213,7 +214,7 @@ class Core:
     async def invoke(self, method: str, arguments: list[Any], timeout: float) -> Any:
         """Invoke a method and return what its completion brings."""
         named = arguments[0] if arguments and isinstance(arguments[0], str) else None
-        call = Call(method, named, arguments=arguments, bare=True)
+        call = Call(method, named, arguments=arguments, bare=True, unique=_has_client_id(method, named))
         try:
             return await self._perform(call, call.completion, timeout)
         except KnownToJournal as known:
@@ -257,6 +258,8 @@ class Core:
                     await self.memory.wait_elsewhere(known, left)
                 elif not known.settled and known.waiting:  # another thread is creating it
                     await self._wait(known, known.answer, left)
+                elif not known.settled:  # another kernel may have found out
+                    await self.memory.look_quietly()
             except KnownToJournal as found:
                 if found.call.request is None:
                     raise _used(found.call) from None
@@ -300,6 +303,9 @@ class Core:
             task.cancel()
         self.callbacks.close()
         close_all(self.log)
+        for call in self._calls.unfinished():
+            if call.sent_at is None:  # its intent may be on its way
+                self.memory.withdraw(call)
         await self.memory.close()
         if self.simulator is not None:
             self.simulator.close()
@@ -347,9 +353,7 @@ class Core:
         except TimeoutError as error:
             if isinstance(error, HercleError):
                 raise
-            missing = "no answer came" if call.sent_at else "there was no connection"
-            trouble = self.memory.trouble if call.unwritten or not call.sent_at else ""
-            raise call.lost(trouble or f"{missing} in {round(timeout, 2):g} s") from None
+            raise call.lost(f"{self._missing(call)} in {round(timeout, 2):g} s") from None
         except asyncio.CancelledError:
             if call.sent_at is None or call.repeatable:
                 raise
@@ -357,6 +361,13 @@ class Core:
             raise lost from None  # reaches the user as a note on the interrupt
         finally:
             call.waiting -= 1
+
+    def _missing(self, call: Call) -> str:
+        """What a call has waited for."""
+        if call.unwritten or (call.sent_at is None and self.supervisor.state == "connected"):
+            trouble = self.memory.trouble
+            return f"{trouble} It was not written" if trouble else "the journal did not take it"
+        return "no answer came" if call.sent_at else "there was no connection"
 
     async def _send(self, call: Call) -> None:
         await self.supervisor.ready()
@@ -478,6 +489,17 @@ def _used(known: Call) -> InvalidRequest:
         f"The ClientId {known.client_id} was used for {what}; nothing was sent. Give this one a client_id of "
         "its own."
     )
+
+
+def _has_client_id(method: str, first: str | None) -> bool:
+    """Whether the first argument of a bare invocation is known to be a ClientId."""
+    if first is None or commands.documented(method) is None:
+        return False
+    try:
+        check_client_id(first)
+    except InvalidRequest:
+        return False
+    return True
 
 
 def _summary(call: Call) -> str:

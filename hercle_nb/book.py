@@ -129,11 +129,10 @@ class Book:
                 self._update(known, invoice)
             return
         call = self.creations.setdefault(invoice.client_id, call_of_invoice(invoice))
-        if call.invoice is None:
-            self._elsewhere.pop(_key(invoice), None)
-            self._own(call, invoice, changed=False)
-        elif call.invoice is invoice:
-            self._own(call, invoice, changed=False)
+        if call.invoice is None or call.invoice is invoice:
+            listed = self._elsewhere.pop(_key(invoice), None)
+            told = invoice if listed is None or not _same(invoice, listed) else merged(invoice, listed)
+            self._own(call, told, changed=False)
         elif not _same(call.invoice, invoice):
             self.adopt(call, invoice)
         elif _is_newer(invoice, call.invoice):
@@ -171,6 +170,7 @@ class Book:
         """
         self.recall()
         first, self._looked = not self._looked, True
+        claimed = {call.claimed for call in list(self.creations.values()) if call.claimed is not None}
         paid = []
         entries = items if isinstance(items, list) else []
         self._in_list = {
@@ -178,7 +178,7 @@ class Book:
         }
         for fields in entries:
             listed = None if self._is_old(fields) else read_listed(fields, self._currency)
-            if listed is None:
+            if listed is None or listed.payment_request in claimed:
                 continue
             self._listed[listed.payment_request] = fields
             before, now = self._take(listed)
@@ -242,14 +242,13 @@ class Book:
 
     def _remember(self, row: Any) -> Call | None:
         """A command of the journal's; returned if it is new here and an answer may still settle it."""
-        if row.client_id is None:
-            return None
         shelf = self.creations if row.creation else self.others
-        known = shelf.get(row.client_id)
+        key = row.client_id or row.intent
+        known = shelf.get(key)
         if known is None:
             if row.state in (NOT_SENT, DONE):  # free again; or told by its invoice
                 return None
-            call = shelf[row.client_id] = call_of(row)
+            call = shelf[key] = call_of(row)
             return None if call.settled else call
         if not known.settled and (known.remembered or row.state == REJECTED):
             self._learn(known, call_of(row), shelf, row.state)

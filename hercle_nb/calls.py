@@ -54,6 +54,7 @@ class Call:
         dismissed: The user has settled by decision that its outcome stays unknown.
         timed: Its round trip was counted.
         bare: It ends with its completion; no event answers it.
+        unique: Its ClientId is one to the hub, so that there is no second command of it.
         invoice: A creation's good end.
         rejection: The hub's refusal.
         done: The good end of any other command.
@@ -78,6 +79,7 @@ class Call:
     dismissed: bool = False
     timed: bool = False
     bare: bool = False
+    unique: bool = True
     invoice: Invoice | None = None
     rejection: CommandRejected | None = None
     done: bool = False

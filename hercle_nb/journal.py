@@ -45,6 +45,20 @@ _COMMAND_OF, _INVOICE_OF = (
     )
     for table, columns in ((COMMANDS, COMMANDS.c), (INVOICES, _INVOICE))
 )
+# made once, since making them costs more than what the database does with them
+_SET = COMMANDS.update().where(COMMANDS.c.intent == sa.bindparam("this"))
+_SET_ONLY = _SET.where(COMMANDS.c.state == sa.bindparam("only"))
+_DELETE = INVOICES.delete().where(
+    INVOICES.c.hub_url == sa.bindparam("hub"), INVOICES.c.digest == sa.bindparam("this")
+)
+_OWNED = sa.select(INVOICES.c.digest).where(
+    INVOICES.c.hub_url == sa.bindparam("hub"),
+    INVOICES.c.digest.in_(sa.bindparam("these", expanding=True)),
+    INVOICES.c.client_id.is_not(None),
+)
+_MOST = 500  # in one of these
+_INSERT = INVOICES.insert()
+_NOTE = COMMANDS.insert()
 _RAISED = JOURNAL.update().values(revision=JOURNAL.c.revision + 1)
 _REVISION = sa.select(JOURNAL.c.revision)
 _TELLING = (NOTED, journal_rows.REJECTED, journal_rows.DISMISSED)
@@ -165,9 +179,10 @@ class Journal:
 
         def note(connection: sa.Connection, revision: int) -> tuple[Any, Any] | None:
             values = row | {"key": self._fingerprint(key), "revision": revision}
-            found = None if call.client_id is None else self._find(connection, call.client_id)
+            whose = row["client_id"]
+            found = None if whose is None else self._find(connection, whose)
             if found is None:
-                connection.execute(COMMANDS.insert(), values)
+                connection.execute(_NOTE, values)
             elif found[0].state == NOT_SENT:
                 connection.execute(COMMANDS.update().where(COMMANDS.c.intent == found[0].intent), values)
             elif (
@@ -487,10 +502,9 @@ class Journal:
         revision: int,
         only: str | None = None,
     ) -> bool:
-        query = COMMANDS.update().where(COMMANDS.c.intent == call.intent)
-        if only is not None:
-            query = query.where(COMMANDS.c.state == only)
-        return connection.execute(query, values | {"revision": revision}).rowcount == 1
+        which = {"this": call.intent} if only is None else {"this": call.intent, "only": only}
+        query = _SET if only is None else _SET_ONLY
+        return connection.execute(query, values | which | {"revision": revision}).rowcount == 1
 
     def _release(self, connection: sa.Connection, call: Call, revision: int) -> None:
         """What was taken for a creation's invoice is nobody's."""
@@ -501,10 +515,17 @@ class Journal:
     def _write_invoices(self, connection: sa.Connection, invoices: list[Invoice], revision: int) -> None:
         more = self._hub | {"kernel": self._kernel, "revision": revision}
         rows = [journal_rows.invoice_row(invoice) | more for invoice in invoices]
-        mine = INVOICES.c.hub_url == self._hub["hub_url"]
-        same = INVOICES.delete().where(mine, INVOICES.c.digest == sa.bindparam("same"))
-        connection.execute(same, [{"same": row["digest"]} for row in rows])
-        connection.execute(INVOICES.insert(), rows)
+        nobodys = [row["digest"] for row in rows if row["client_id"] is None]
+        owned: set[str] = set()
+        for start in range(0, len(nobodys), _MOST):
+            some = {"hub": self._hub["hub_url"], "these": nobodys[start : start + _MOST]}
+            owned.update(connection.scalars(_OWNED, some))
+        if owned:  # another kernel knows whose they are
+            rows = [row for row in rows if row["client_id"] is not None or row["digest"] not in owned]
+        if not rows:
+            return
+        connection.execute(_DELETE, [{"hub": row["hub_url"], "this": row["digest"]} for row in rows])
+        connection.execute(_INSERT, rows)
 
 
 def _is_away(error: Exception) -> bool:

@@ -56,7 +56,7 @@ def intent_row(call: Call) -> dict[str, Any]:
     """What is noted of a command before it is sent, as far as the command itself knows."""
     return {
         "intent": call.intent,
-        "client_id": storable(call.client_id),
+        "client_id": call.client_id if call.unique else None,
         "method": storable(call.method),
         "creation": call.request is not None,
         "arguments": storable(_json.encode(call.arguments)),
@@ -80,7 +80,7 @@ def refusal_text(rejection: CommandRejected) -> str:
 def call_of(row: Any) -> Call:
     """A command of the journal's; the invoice that it made is a row of its own."""
     arguments = _json.decode(row.arguments)
-    call = Call(row.method, row.client_id, arguments=arguments, intent=row.intent)
+    call = Call(row.method, row.client_id or row.intent, arguments=arguments, intent=row.intent)
     if row.creation:
         client_id, btc, memo, hours = arguments
         call.request = InvoiceRequest(btc, memo, hours, client_id, allow_msat=True)

@@ -249,7 +249,7 @@ class Memory:
 
     async def settle(self, timeout: float) -> None:
         """Wait for what a list has settled to be durable, if anything is not."""
-        if self.journal is None or not any(call.claimed for call in self._core.book.creations.values()):
+        if self.journal is None or not any(call.claimed for call in list(self._core.book.creations.values())):
             return
         with contextlib.suppress(TimeoutError, HercleError):  # it stays open, and is written later
             async with asyncio.timeout(timeout):
