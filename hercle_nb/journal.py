@@ -1,42 +1,31 @@
 """The journal: what is to be sent is durable before a byte leaves, what came back before a cell sees it.
 
-One thread writes. What waits when it comes round is written in one transaction, so that sixteen commands
-under way cost one trip to the disk. Each transaction begins by raising the journal's revision: that row is
-the lock under which kernels take turns, and a kernel that knows the revision it last saw finds what is new.
+Each transaction begins by raising the journal's revision: that row is the lock under which kernels take
+turns, and a kernel that knows the revision it last saw finds what is new.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import contextvars
 import hashlib
-import logging
-import queue
 import secrets
-import threading
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from hercle_nb import journal_rows, journal_tables
-from hercle_nb.errors import HercleError
 from hercle_nb.journal_rows import NOT_SENT, NOTED
 from hercle_nb.journal_tables import CHANGES, COMMANDS, INVOICES, JOURNAL
+from hercle_nb.journal_writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hercle_nb.calls import Call
+    from hercle_nb.errors import HercleError
     from hercle_nb.invoices import Invoice
     from hercle_nb.journal_place import Place
-
-T = TypeVar("T")
-
-logger = logging.getLogger("hercle_nb")
 
 _INVOICE = [INVOICES.c[name] for name in journal_rows.INVOICE]
 _COMMAND_OF, _INVOICE_OF = (
@@ -63,29 +52,6 @@ _RAISED = JOURNAL.update().values(revision=JOURNAL.c.revision + 1)
 _REVISION = sa.select(JOURNAL.c.revision)
 _TELLING = (NOTED, journal_rows.REJECTED, journal_rows.DISMISSED)
 
-_AGAIN = 0.25  # seconds until what could not be written is tried again
-_AGAIN_AT_MOST = 5.0
-_LATE = 3.0  # seconds that `close` waits for a database that is gone
-
-
-@dataclass(eq=False)
-class _Work:
-    """Something for the thread: what to do in a transaction, and whom to tell.
-
-    Attributes:
-        do: Given the connection and the revision, returns the result.
-        tell: Given the result, or the error; any thread may call it.
-        reads: It changes nothing.
-        keeps: It is tried again until it succeeds, and told of each failure.
-        wanted: Whether anybody still wants it.
-    """
-
-    do: Callable[[sa.Connection, int], Any]
-    tell: Callable[[Any, HercleError | None], None]
-    reads: bool = False
-    keeps: bool = False
-    wanted: Callable[[], bool] = lambda: True
-
 
 @dataclass(frozen=True)
 class Changes:
@@ -105,26 +71,22 @@ class Journal:
 
     Attributes:
         place: Where it is.
-        trouble: Why what is to be written is not; empty if nothing waits.
     """
 
     def __init__(self, place: Place, hub_url: str, environment: str) -> None:
         self.place = place
-        self.trouble = ""
         self._hub = {"hub_url": hub_url}
         self._environment = environment
         self._kernel = uuid.uuid4().hex
-        self._engine = place.engine()
         self._salt = ""
         self._seen = -1  # the revision up to which the others' rows were read
         self._fingerprints: dict[str, str] = {}
-        self._ended: Callable[[Any, HercleError | None], None] = lambda *_: None
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        context = contextvars.copy_context()  # so that what is logged finds the cell
-        self._thread = threading.Thread(
-            target=context.run, args=(self._run,), name="hercle-journal", daemon=True
-        )
-        self._thread.start()
+        self._writer = Writer(place, self._prepare, _raise_revision)
+
+    @property
+    def trouble(self) -> str:
+        """Why what is to be written is not, for a person; empty if nothing waits."""
+        return self._writer.trouble
 
     async def open(self) -> None:
         """Make the file or the tables where they are missing, and look whether they can be written.
@@ -132,13 +94,11 @@ class Journal:
         Raises:
             JournalError: They cannot be used; a file stays as it was.
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Work(lambda *_: None, _teller(future)))  # the thread opens it before anything else
-        await future
+        await self._writer.read(lambda *_: None)
 
     async def fingerprint(self, key: str) -> str:
         """What tells a key from another and does not give it away."""
-        return await self._ask(lambda *_: self._fingerprint(key), reads=True)
+        return await self._writer.read(lambda *_: self._fingerprint(key))
 
     async def changes(self) -> Changes:
         """What other kernels wrote since the last time; the first time, what there is.
@@ -146,7 +106,7 @@ class Journal:
         Raises:
             JournalError: It cannot be read.
         """
-        return await self._ask(self._changes, reads=True)
+        return await self._writer.read(self._changes)
 
     async def find(self, client_id: str) -> tuple[Any, Any] | None:
         """The row of a ClientId, and that of its invoice; None if it is not known.
@@ -154,7 +114,7 @@ class Journal:
         Raises:
             JournalError: It cannot be read.
         """
-        return await self._ask(lambda connection, _: self._find(connection, client_id), reads=True)
+        return await self._writer.read(lambda connection, _: self._find(connection, client_id))
 
     async def intend(self, call: Call, key: str, hub_time: float) -> tuple[Any, Any] | None:
         """Make a command durable, before it is sent.
@@ -191,7 +151,7 @@ class Journal:
                 return found
             return None
 
-        return await self._ask(note)
+        return await self._writer.write(note)
 
     def withdraw(self, call: Call) -> None:
         """Note that nothing left this machine: the ClientId is free again."""
@@ -248,7 +208,7 @@ class Journal:
                 self._write_invoices(connection, [invoice], revision)
             return True
 
-        self._put(write, _teller_to(asyncio.get_running_loop(), tell), keeps=True)
+        self._writer.put(write, tell)
 
     async def dismiss(self, call: Call) -> bool:
         """Make the user's decision durable, unless something is known of the command's end; whether it was.
@@ -257,20 +217,18 @@ class Journal:
             JournalError: It cannot be written.
         """
         values = {"state": journal_rows.DISMISSED, "waits_until": 0.0}
-        return await self._ask(
+        return await self._writer.write(
             lambda connection, revision: self._set(connection, call, values, revision, NOTED)
         )
 
     def keep(self, invoices: list[Invoice]) -> None:
         """Write what is known of invoices now; nobody waits for it."""
-        self._put(
-            lambda connection, revision: self._write_invoices(connection, invoices, revision), keeps=True
-        )
+        self._writer.put(lambda connection, revision: self._write_invoices(connection, invoices, revision))
 
     def note_change(self, connection: int, subject: str, data: dict[str, Any]) -> None:
         """Write a change of the connection; nobody waits for it."""
         row = journal_rows.change_row(connection, subject, data) | self._hub | {"kernel": self._kernel}
-        self._put(lambda database, _: database.execute(CHANGES.insert(), row))
+        self._writer.put(lambda database, _: database.execute(CHANGES.insert(), row), keeps=False)
 
     async def settled(self) -> None:
         """Wait until what was put in so far has been tried.
@@ -278,145 +236,36 @@ class Journal:
         Raises:
             JournalError: The journal cannot be read.
         """
-        await self._ask(lambda *_: None, reads=True)
+        await self._writer.read(lambda *_: None)
 
     async def close(self) -> None:
-        """Write what waits and end the thread; what cannot be written is logged."""
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ended = _teller(ended)
-        self._queue.put(None)
-        with contextlib.suppress(TimeoutError):  # a database that does not answer keeps the thread alone
-            await asyncio.wait_for(ended, _LATE)
-            self._thread.join()
+        """Write what waits, and end; what cannot be written is logged."""
+        await self._writer.close()
 
-    # -- inside: putting in ------------------------------------------------------------------------------
-
-    async def _ask(self, do: Callable[[sa.Connection, int], T], *, reads: bool = False) -> T:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        tell = _teller(future)
-        self._queue.put(_Work(do, tell, reads=reads, wanted=lambda: not future.done()))
-        return await future
-
-    def _put(
-        self,
-        do: Callable[[sa.Connection, int], Any],
-        tell: Callable[[Any, HercleError | None], None] = lambda *_: None,
-        *,
-        keeps: bool = False,
-    ) -> None:
-        self._queue.put(_Work(do, tell, keeps=keeps))
+    # -- inside ------------------------------------------------------------------------------------------
 
     def _update(self, call: Call, values: dict[str, Any], *, keeps: bool = False) -> None:
         def write(connection: sa.Connection, revision: int) -> None:
             self._set(connection, call, values, revision, only=NOTED)
 
-        self._put(write, keeps=keeps)
+        self._writer.put(write, keeps=keeps)
 
-    # -- inside: the thread ------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        waiting: list[_Work] = []
-        opened = False
-        failures = 0
-        while True:
-            works, last = self._next(waiting, failures)
-            if not opened:
-                try:
-                    self._open()
-                except Exception as error:  # noqa: BLE001  # whatever it is, the cell is told
-                    for work in works:
-                        work.tell(None, self._translated(error))
-                    works = []
-                else:
-                    opened = True
-            waiting = self._do(works)
-            failures = failures + 1 if waiting else 0
-            if not waiting:
-                self.trouble = ""
-            if last:
-                self._end(waiting)
-                return
-
-    def _next(self, waiting: list[_Work], failures: int) -> tuple[list[_Work], bool]:
-        """What is to be done now, once there is anything, and whether it is the last."""
-        pause = min(_AGAIN * 2**failures, _AGAIN_AT_MOST) if waiting else None
-        found: list[_Work | None] = []
-        with contextlib.suppress(queue.Empty):
-            found.append(self._queue.get(timeout=pause))
-            while True:
-                found.append(self._queue.get_nowait())
-        new = [work for work in found if work is not None]
-        return [*waiting, *new], None in found
-
-    def _do(self, works: list[_Work]) -> list[_Work]:
-        """Do what is to be done; what is to be tried again."""
-        works = [work for work in works if work.wanted()]
-        writes = [work for work in works if not work.reads]
-        left = self._transact(writes) if writes else []
-        for work in works:
-            if work.reads:
-                left += self._transact([work])
-        return left
-
-    def _transact(self, works: list[_Work]) -> list[_Work]:
-        """Do all in one transaction; where that fails, each by itself. What is to be tried again."""
-        try:
-            with self._engine.connect() as connection:
-                if works[0].reads:
-                    connection = connection.execution_options(reading=True)
-                with connection.begin():
-                    revision = 0 if works[0].reads else self._raise_revision(connection)
-                    results = [work.do(connection, revision) for work in works]
-        except Exception as error:  # noqa: BLE001  # whatever it is, who waits is told
-            if _is_away(error) and not works[0].reads:
-                self.trouble = str(self._translated(error))
-                for work in works:
-                    if work.keeps:
-                        work.tell(None, self._translated(error))
-                return works
-            if len(works) > 1:
-                return [again for work in works for again in self._transact([work])]
-            self.trouble = str(self._translated(error))
-            works[0].tell(None, self._translated(error))
-            return works if works[0].keeps else []
-        for work, result in zip(works, results, strict=True):
-            work.tell(result, None)
-        return []
-
-    def _end(self, waiting: list[_Work]) -> None:
-        lost = sum(work.keeps for work in waiting)
-        if lost:
-            logger.error("%d entries are not in the journal: %s", lost, self.trouble)
-        self._engine.dispose()
-        self._ended(None, None)
-
-    def _translated(self, error: Exception) -> HercleError:
-        if isinstance(error, HercleError):
-            return error
-        if not isinstance(error, sa.exc.SQLAlchemyError):
-            logger.error("the journal failed by a fault of this package", exc_info=error)
-        translated = self.place.explained(error)
-        translated.__cause__ = error
-        return translated
-
-    # -- inside: what is done there ----------------------------------------------------------------------
-
-    def _open(self) -> None:
+    def _prepare(self, engine: sa.Engine) -> None:
         made = self.place.make_file()
         try:
-            self._make_tables()
+            self._make_tables(engine)
         except Exception:
             if made is not None and made.stat().st_size == 0:
                 made.unlink()
             raise
 
-    def _make_tables(self) -> None:
-        with self._engine.connect() as connection:
+    def _make_tables(self, engine: sa.Engine) -> None:
+        with engine.connect() as connection:
             if not self._known(connection.execution_options(reading=True)):
                 self._use_file_as_journal(connection)
         for attempt in (1, 2, 3):  # two kernels may make the tables at the same time
             try:
-                with self._engine.begin() as connection:
+                with engine.begin() as connection:
                     journal_tables.METADATA.create_all(connection)
                     if connection.scalar(sa.select(JOURNAL.c.version)) is None:
                         made = {
@@ -425,7 +274,7 @@ class Journal:
                             "revision": 0,
                         }
                         connection.execute(JOURNAL.insert(), made)
-                    self._raise_revision(connection)
+                    _raise_revision(connection)
                     self._salt = str(connection.scalar(sa.select(JOURNAL.c.salt)))
             except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
                 if attempt == 3:
@@ -458,10 +307,6 @@ class Journal:
             raise self.place.error(
                 "its disk takes no SQLite journal (no write-ahead log); choose another one"
             )
-
-    def _raise_revision(self, connection: sa.Connection) -> int:
-        connection.execute(_RAISED)
-        return int(connection.scalar(_REVISION) or 0)
 
     def _fingerprint(self, key: str) -> str:
         if key not in self._fingerprints:
@@ -528,37 +373,7 @@ class Journal:
         connection.execute(_INSERT, rows)
 
 
-def _is_away(error: Exception) -> bool:
-    """Whether the database may be back in a moment: its server is gone, or a file is locked."""
-    if not isinstance(error, DBAPIError):
-        return False
-    name = getattr(error.orig, "sqlite_errorname", "") or ""
-    if name:
-        return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-    return error.connection_invalidated or isinstance(error, sa.exc.OperationalError)
-
-
-def _teller(future: asyncio.Future[Any]) -> Callable[[Any, HercleError | None], None]:
-    """What settles a future of the hub's thread from any thread."""
-
-    def settle(result: Any, error: HercleError | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    return _teller_to(asyncio.get_running_loop(), settle)
-
-
-def _teller_to(
-    loop: asyncio.AbstractEventLoop, tell: Callable[[Any, HercleError | None], None]
-) -> Callable[[Any, HercleError | None], None]:
-    """The same function, called on a loop's thread."""
-
-    def tell_there(result: Any, error: HercleError | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the hub has ended: nobody is there to be told
-            loop.call_soon_threadsafe(tell, result, error)
-
-    return tell_there
+def _raise_revision(connection: sa.Connection) -> int:
+    """Begin to write: other kernels wait until this transaction ends."""
+    connection.execute(_RAISED)
+    return int(connection.scalar(_REVISION) or 0)
