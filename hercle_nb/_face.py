@@ -137,7 +137,8 @@ class Face:
         """The invoices created here and those that the hub's list showed, as of its last look, by time.
 
         No property asks the hub: `refresh_invoices` does. Creations that the hub refused, or whose outcome is
-        unknown, are rows too.
+        unknown, are rows too. With a journal what earlier and other kernels knew is there as well, and stays
+        though the hub's list lacks it.
 
         Returns:
             Index ``client_id`` str (the hub's id where only the hub knows it); columns ``id`` str, ``status``
@@ -164,8 +165,11 @@ class Face:
     def unresolved(self) -> pd.DataFrame:
         """The commands that were sent and whose outcome is unknown, the oldest first; see `resolve`.
 
+        With a journal those of earlier and other kernels too, as of the last look at it: on connecting, by
+        `resolve` and by `refresh_invoices`.
+
         Returns:
-            Index ``client_id`` str; columns ``method`` str, ``sent_at`` datetime64[us, UTC], ``amount_msat``
+            Index ``client_id`` str (of a bare invocation without one, its mark in the journal); columns ``method`` str, ``sent_at`` datetime64[us, UTC], ``amount_msat``
             Int64, ``memo`` str, ``expiry_hours`` Int64.
         """
         from hercle_nb.invoice_frame import unresolved_frame  # deferred: brings pandas

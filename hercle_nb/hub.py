@@ -119,7 +119,8 @@ class Hub(Face):
         """Create a Lightning invoice.
 
         Never sent twice by itself: the same ClientId with the same arguments again returns the known
-        invoice (``reused``). When it returns, the answering event is in `events`.
+        invoice (``reused``), with a journal also if an earlier or another kernel created it. When it returns,
+        the answering event is in `events` and, with a journal, durable.
 
         Args:
             amount_btc: The amount in BTC: `Decimal`, `int`, plain decimal `str`, or a `float` that is exact.
@@ -131,11 +132,13 @@ class Hub(Face):
             timeout: Seconds to wait for the answer; None for the hub's own.
 
         Raises:
-            InvalidRequest: An argument breaks a rule, or the ClientId was used with other arguments;
-                nothing was sent.
+            InvalidRequest: An argument breaks a rule, or the ClientId was used with other arguments, or with
+                another key; nothing was sent.
             CommandRejected: The hub refused, with its words.
-            OutcomeUnknown: It was sent, and no answer came or the connection was lost.
+            OutcomeUnknown: It was sent, and no answer came, the connection was lost, or the journal could not
+                keep the answer.
             HubTimeout: It could not be sent in time.
+            JournalError: The journal could not be written; nothing was sent.
             ConnectionFailed: The hub is closed.
 
         Example:
@@ -283,9 +286,10 @@ class Hub(Face):
             What was found: ``outcome`` is ``adopted``, ``not found``, ``several`` or ``dismissed``.
 
         Raises:
-            InvalidRequest: No such command is of unknown outcome.
+            InvalidRequest: No such command is of unknown outcome, or another key sent it.
             CommandRejected: The hub has refused it since, or refused to show its list.
             HubTimeout: No list in time.
+            JournalError: The decision could not be written.
             ConnectionFailed: The hub is closed.
         """
         return self._wait(self.aio.resolve(client_id, dismiss=dismiss, timeout=timeout))
@@ -306,6 +310,7 @@ class Hub(Face):
             CommandRejected: The hub refused, with its words.
             HubTimeout: No answer to a documented query in time, or it could not be sent in time.
             OutcomeUnknown: No answer to any other method, which may have changed something.
+            JournalError: The journal could not be written, which holds any other method; nothing was sent.
             ConnectionFailed: The hub is closed.
 
         Example:
@@ -331,6 +336,7 @@ class Hub(Face):
             CommandRejected: The hub refused, with its words.
             HubTimeout: No completion of a documented query or subscription in time.
             OutcomeUnknown: No completion of any other method, which may have changed something.
+            JournalError: The journal could not be written, which holds any other method; nothing was sent.
             ConnectionFailed: The hub is closed.
         """
         return self._wait(self.aio.invoke(method, *args, timeout=timeout))
