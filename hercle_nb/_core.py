@@ -175,7 +175,7 @@ class Core:
         self.log.record_loss(connection, ending.reason)
         self.memory.note_change(connection, "connection.lost", {"reason": ending.reason})
         lost_at = self.lists.lost()
-        for call in self._calls.unfinished():
+        for call in self._unanswered():
             decision = call.at_loss(too_large=ending.too_large)
             if decision is not AtLoss.SEND_LATER:
                 call.lost_at = call.lost_at or lost_at
@@ -183,14 +183,14 @@ class Core:
                 if ending.too_large:
                     self.lists.too_large(call)
                 call.fail(call.lost(f"the connection was lost ({ending.reason})"))
-        self.memory.lose(call for call in self._calls.unfinished() if call.lost_at == lost_at)
+        self.memory.lose(call for call in self._unanswered() if call.lost_at == lost_at)
 
     def ended(self, error: HercleError, reason: str) -> None:
         """Record that the connection is over, and tell everybody who waits."""
         if connection := self.supervisor.connections:
             self.log.record_change("connection.closed", {"reason": reason}, connection)
             self.memory.note_change(connection, "connection.closed", {"reason": reason})
-        for call in self._calls.unfinished():
+        for call in self._unanswered():
             sent_change = call.sent_at is not None and not call.repeatable
             call.fail(call.lost(f"the connection ended ({reason})") if sent_change else error)
         self._growth.tell()
@@ -416,7 +416,6 @@ class Core:
         """Any other command is carried out: tell who waits."""
         if call.method.lower() == commands.LIST.lower():
             self.lists.take(call, event)
-            self.memory.keep()
         elif self.book.others.pop(call.client_id or "", None) is not None:
             self._calls.forget(call)
         call.done = True
@@ -459,6 +458,10 @@ class Core:
         self._calls.forget(call)
         if self.book.creations.get(call.client_id or "") is call:
             del self.book.creations[call.client_id or ""]
+
+    def _unanswered(self) -> list[Call]:
+        """The calls that are open; not one whose answer is just being made durable."""
+        return [call for call in self._calls.unfinished() if not call.unwritten]
 
     def _time(self, call: Call) -> None:
         if call.sent_at is not None and not call.timed:

@@ -169,8 +169,9 @@ class Face:
         `resolve` and by `refresh_invoices`.
 
         Returns:
-            Index ``client_id`` str (of a bare invocation without one, its mark in the journal); columns ``method`` str, ``sent_at`` datetime64[us, UTC], ``amount_msat``
-            Int64, ``memo`` str, ``expiry_hours`` Int64.
+            Index ``client_id`` str (of a bare invocation without one, its mark in the journal); columns
+            ``method`` str, ``sent_at`` datetime64[us, UTC], ``amount_msat`` Int64, ``memo`` str,
+            ``expiry_hours`` Int64.
         """
         from hercle_nb.invoice_frame import unresolved_frame  # deferred: brings pandas
 

@@ -191,6 +191,7 @@ class Memory:
         """
         if self.journal is None or call.intent is None:
             finish()
+            self.keep()
             return
         call.unwritten = words
 
@@ -220,6 +221,7 @@ class Memory:
         """
         if self.journal is None or call.intent is None:
             finish()
+            self.keep()
             return
         call.unwritten = f"the invoice {invoice.id}, {invoice.payment_request},"
         call.claimed = invoice.payment_request
