@@ -262,7 +262,6 @@ class Book:
             known.rejection = now.rejection
             known.fail(now.rejection)
         if state == NOT_SENT or known.done:
-            known.elsewhere = False
             del shelf[str(known.client_id)]
 
     def _update(self, known: Invoice, now: Invoice) -> None:

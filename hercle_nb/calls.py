@@ -64,7 +64,6 @@ class Call:
         remembered: It is from the journal, of an earlier kernel or another one.
         key: The fingerprint of the key that it was sent with; None where that is not known.
         sender: Which other kernel sent it, while the journal knows of no answer.
-        elsewhere: That kernel waited still when the journal was last looked at.
     """
 
     method: str
@@ -89,7 +88,6 @@ class Call:
     remembered: bool = False
     key: str | None = None
     sender: Sender | None = None
-    elsewhere: bool = False
 
     @cached_property
     def completion(self) -> asyncio.Future[Any]:
@@ -105,6 +103,11 @@ class Call:
     def settled(self) -> bool:
         """Whether the hub has said how it ended."""
         return self.invoice is not None or self.rejection is not None or self.done
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another kernel waits for its answer, as far as the last look at the journal told."""
+        return self.sender is not None and self.sender.waits
 
     @property
     def unknown(self) -> bool:

@@ -132,7 +132,6 @@ class Journal:
             | {
                 "environment": self._environment,
                 "hub_time": hub_time,
-                "waits_until": call.waits_until,
                 "kernel": self._kernel,
             }
         )

@@ -7,8 +7,11 @@ import os
 import re
 import socket
 import sys
+import time
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import _json, commands
@@ -28,6 +31,7 @@ REJECTED = "rejected"
 DISMISSED = "dismissed"  # the user's decision: it stays unknown
 
 HOST = socket.gethostname()
+PROCESS = uuid.uuid4().hex
 
 INVOICE = (  # what is read of an invoice: the fields of an `Invoice`
     *("client_id", "id", "amount_msat", "memo", "expiry_hours", "created_at", "expires_at", "updated_at"),
@@ -39,17 +43,35 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL refuses the first, U
 _LARGEST = (1 << 63) - 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sender:
-    """Which kernel sent a command, and how long it waits for the answer, by the hub's clock."""
+    """Which kernel sent a command, and how long it waits for the answer.
+
+    Attributes:
+        host: The name of its computer.
+        pid: Its number there.
+        process: What tells it from an earlier or later process of that number.
+        waits_until: When it gives up, by the hub's clock; 0 if it has.
+        due: The same, also when it has.
+        until: When it gives up, by this process's monotonic clock; None before that is known.
+    """
 
     host: str
     pid: int
+    process: str
     waits_until: float
+    due: float
+    until: float | None = None
 
-    def waits(self, hub_time: float) -> bool:
+    @property
+    def waits(self) -> bool:
         """Whether it waits still, as far as can be told from here."""
-        return hub_time < self.waits_until and not (self.host == HOST and _is_gone(self.pid))
+        return self.until is not None and time.monotonic() < self.until and not self._is_gone()
+
+    def _is_gone(self) -> bool:
+        if self.host != HOST:
+            return False
+        return self.process != PROCESS if self.pid == os.getpid() else _is_gone(self.pid)
 
 
 def intent_row(call: Call) -> dict[str, Any]:
@@ -63,6 +85,9 @@ def intent_row(call: Call) -> dict[str, Any]:
         "noted_at": now_text(),
         "host": HOST,
         "pid": os.getpid(),
+        "process": PROCESS,
+        "due": call.waits_until,
+        "waits_until": call.waits_until,
         "state": NOTED,
         "lost_at": None,
         "answered_at": None,
@@ -85,12 +110,12 @@ def call_of(row: Any) -> Call:
         client_id, btc, memo, hours = arguments
         call.request = InvoiceRequest(btc, memo, hours, client_id, allow_msat=True)
     call.sent_at = datetime.fromisoformat(row.noted_at)
-    call.hub_time, call.lost_at = row.hub_time, row.lost_at
+    call.hub_time, call.lost_at = row.hub_time, row.lost_at or row.due
     call.key = row.key
     call.dismissed, call.done = row.state == DISMISSED, row.state == DONE
     call.remembered = True
     if row.state == NOTED:
-        call.sender = Sender(row.host, row.pid, row.waits_until)
+        call.sender = Sender(row.host, row.pid, row.process, row.waits_until, row.due)
     if row.state == REJECTED:
         text, message, subject, http_status = _json.decode(row.refusal)
         call.rejection = CommandRejected(text, message=message, subject=subject, http_status=http_status)
@@ -181,8 +206,9 @@ def _is_gone(pid: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, IndexError):
         return False
-    return False
+    return state == "Z"  # it has ended, and its parent has not looked yet

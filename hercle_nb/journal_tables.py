@@ -39,7 +39,9 @@ COMMANDS = sa.Table(
     sa.Column("kernel", _MARK, nullable=False),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.BigInteger, nullable=False),
-    sa.Column("waits_until", sa.Float(53), nullable=False),  # by the hub's clock; 0: nobody waits any more
+    sa.Column("process", _MARK, nullable=False),  # tells it from another of that number
+    sa.Column("due", sa.Float(53), nullable=False),  # when the sender gives up, by the hub's clock
+    sa.Column("waits_until", sa.Float(53), nullable=False),  # the same; 0 once nobody waits any more
     sa.Column("lost_at", sa.Float(53)),  # by the hub's clock
     sa.Column("state", _MARK, nullable=False),
     sa.Column("answered_at", _MARK),

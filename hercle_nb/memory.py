@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb.errors import HercleError, InvalidRequest, JournalError
@@ -89,12 +90,9 @@ class Memory:
         if self.journal is None:
             return
         changes = await self.journal.changes()
-        hub_time = self._core.supervisor.hub_time()
         for call in self._core.book.remember(changes.commands, changes.invoices):
             self._core.expect(call)
-        for call in self._core.book.questions():
-            if call.sender is not None:
-                call.elsewhere = call.sender.waits(hub_time)
+        self._time_senders()
 
     async def look_once(self, timeout: float) -> None:
         """After connecting: look at what earlier kernels left open, in the hub's list, once."""
@@ -106,11 +104,6 @@ class Memory:
         questions = [call for call in book.questions() if not call.elsewhere]
         if not questions:
             return
-        now = self._core.supervisor.hub_time()
-        ended = [call for call in questions if call.lost_at is None]
-        for call in ended:  # whoever sent it
-            call.lost_at = now
-        self.journal.lose(ended)
         failure = ""
         if any(call.request is not None and not self.is_foreign(call) for call in questions):
             try:
@@ -336,6 +329,12 @@ class Memory:
             return call_of(command)
         if known is None:
             raise JournalError(f"The journal calls {command.client_id} done and has no invoice of it.")
-        if known.sender is not None:
-            known.elsewhere = known.sender.waits(self._core.supervisor.hub_time())
+        self._time_senders()
         return known
+
+    def _time_senders(self) -> None:
+        """Work out when the kernels that wait for answers give up."""
+        ahead = time.monotonic() - self._core.supervisor.hub_time()
+        for call in self._core.book.questions():
+            if call.sender is not None:
+                call.sender.until = call.sender.waits_until + ahead
