@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FORM = "write a path, or an SQLAlchemy URL such as postgresql+psycopg://user@host/database"
 _BUSY = 5.0  # seconds that a locked file, or a server that does not answer, is waited for
+_PLAIN_SQLITE = ("sqlite", "sqlite+pysqlite")
 _SQLITE = b"SQLite format 3\0"
 _REMOTE = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|afs|ncpfs|9p|ceph|glusterfs|lustre|beegfs|gpfs|davfs|"
@@ -41,9 +42,9 @@ _WHY = {  # the beginning of SQLite's name for an error: what it means, and what
 _WAY_OUT = "journal=False in hercle.connect() does without one."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Place:
-    """Where a journal is; its text hides passwords.
+    """Where a journal is; no text of it shows a password.
 
     Attributes:
         url: As SQLAlchemy takes it.
@@ -62,6 +63,9 @@ class Place:
             return str(self.file)
         secret = [name for name in self.url.query if any(word in name.lower() for word in SECRET_WORDS)]
         return self.url.difference_update_query(secret).render_as_string(hide_password=True)
+
+    def __repr__(self) -> str:
+        return f"<journal {self}>"
 
     def error(self, why: str) -> JournalError:
         """A sentence that names the journal."""
@@ -115,7 +119,7 @@ class Place:
                 raise self.error("it is a folder; name a file in it")
             if self.own:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            kind = file_system(file.parent)
+            kind = file_system(Path(os.path.realpath(file)).parent)
             if kind is not None and _REMOTE.fullmatch(kind):
                 raise self.error(
                     f"it is on a network drive ({kind}), where SQLite's locks do not hold; name a file on a "
@@ -162,7 +166,7 @@ def find_place(journal: Any, environment: str) -> Place | None:
     if not isinstance(text, str):
         raise ConfigurationError(f"journal is a path in bytes; {_FORM}.")
     if "://" not in text:
-        return _file_place(Path(text).expanduser().absolute())
+        return _file_place(Path(text))
     return _url_place(Secret(text))
 
 
@@ -202,33 +206,47 @@ def _mounted(mounts: str) -> Iterator[tuple[str, str]]:
 
 
 def _file_place(file: Path, *, own: bool = False) -> Place:
+    try:
+        file = file.expanduser().absolute()
+    except RuntimeError:
+        file = Path()
+    if not file.name:
+        raise ConfigurationError(f"journal names no file; {_FORM}.")
     return Place(sa.URL.create("sqlite", database=str(file)), file, own)
 
 
 def _url_place(text: str) -> Place:
+    # what failed is raised outside of its except block: the frames of the original hold the URL's password
+    place, problem = _parsed(text)
+    if problem:
+        raise ConfigurationError(f"journal {problem}")
+    file = place.url.database or ""
+    if place.url.get_backend_name() != "sqlite":
+        return place
+    plain = place.url.render_as_string(hide_password=False) == f"{place.url.drivername}:///{file}"
+    if place.url.drivername not in _PLAIN_SQLITE or not plain or file.startswith((":memory:", "file:")):
+        raise ConfigurationError(f"journal must be a plain file if it is one of SQLite; {_FORM}.")
+    return _file_place(Path(file))
+
+
+def _parsed(text: str) -> tuple[Place, str]:
+    """A URL as SQLAlchemy reads it, and what is wrong with it."""
+    nothing = Place(sa.URL.create("sqlite"))
     try:
-        url = sa.make_url(text)
-        if url.drivername in ("postgresql", "postgres"):
-            url = url.set(drivername="postgresql+psycopg")
-        if url.get_backend_name() == "sqlite":
-            if not url.database or url.database.startswith((":memory:", "file:")) or url.query:
-                raise ConfigurationError(f"journal must be a plain file if it is one of SQLite; {_FORM}.")
-            return _file_place(Path(url.database).expanduser().absolute())
-        dialect = url.get_dialect()
+        place = Place(sa.make_url(text))
+        if place.url.drivername in ("postgresql", "postgres"):
+            place = Place(place.url.set(drivername="postgresql+psycopg"))
+        dialect = place.url.get_dialect()
         dialect.import_dbapi()
-    except ConfigurationError:
-        raise
     except ImportError as error:
-        name = error.name or "its driver"
+        name = error.name or "a driver"
         extra = "hercle_nb[postgres]" if name == "psycopg" else name
-        raise ConfigurationError(
-            f"journal needs {name}, which is not installed; run pip install '{extra}'."
-        ) from None
-    except (ArgumentError, NoSuchModuleError, ValueError):  # their texts may show the URL's password
-        raise ConfigurationError(f"journal cannot be read as a URL; {_FORM}.") from None
+        return nothing, f"needs {name}, which is not installed; run pip install '{extra}'."
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        return nothing, f"cannot be read as a URL; {_FORM}."
     if dialect.is_async:
-        raise ConfigurationError(f"journal names an asynchronous driver, {url.drivername}; {_FORM}.")
-    return Place(url)
+        return nothing, f"names an asynchronous driver, {place.url.drivername}; {_FORM}."
+    return place, ""
 
 
 def _prepare(connection: Any, _record: Any) -> None:

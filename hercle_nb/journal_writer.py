@@ -140,7 +140,7 @@ class Writer:
         failures = 0
         while not last:
             works, last = self._next(waiting, failures)
-            if not prepared:
+            if works and not prepared:
                 prepared = self._prepared(works)
             waiting = self._do(works) if prepared else []
             failures = failures + 1 if waiting else 0
@@ -213,13 +213,12 @@ class Writer:
             work.tell(result, None)
 
     def _translated(self, error: Exception) -> HercleError:
+        """What an error means; not chained, since the frames of a driver's error hold the password."""
         if isinstance(error, HercleError):
             return error
         if not isinstance(error, SQLAlchemyError):
             logger.error("the journal failed by a fault of this package", exc_info=error)
-        translated = self._place.explained(error)
-        translated.__cause__ = error
-        return translated
+        return self._place.explained(error)
 
 
 def _is_away(error: Exception) -> bool:

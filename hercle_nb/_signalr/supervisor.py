@@ -278,7 +278,7 @@ class Supervisor:
     def _in_vain(self, timeout: float, failure: AttemptFailed | None) -> ConnectionFailed:
         told = f" {failure.error}" if failure else f" Nothing came back from {self._url}."
         attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return ConnectionFailed(f"No connection after {attempts} in {timeout:g} s.{told}")
+        return ConnectionFailed(f"No connection after {attempts} in {round(timeout, 1):g} s.{told}")
 
 
 def _counted(transport: HubTransport) -> dict[str, int]:
