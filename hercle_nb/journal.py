@@ -78,6 +78,7 @@ class Journal:
         self._hub = {"hub_url": hub_url}
         self._environment = environment
         self._kernel = uuid.uuid4().hex
+        journal_rows.KERNELS.add(self._kernel)
         self._salt = ""
         self._seen = -1  # the revision up to which the others' rows were read
         self._fingerprints: dict[str, str] = {}
@@ -240,6 +241,7 @@ class Journal:
     async def close(self) -> None:
         """Write what waits, and end; what cannot be written is logged."""
         await self._writer.close()
+        journal_rows.KERNELS.discard(self._kernel)
 
     # -- inside ------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ DISMISSED = "dismissed"  # the user's decision: it stays unknown
 
 HOST = socket.gethostname()
 PROCESS = uuid.uuid4().hex
+KERNELS: set[str] = set()  # the hubs of this process that have a journal
 
 INVOICE = (  # what is read of an invoice: the fields of an `Invoice`
     *("client_id", "id", "amount_msat", "memo", "expiry_hours", "created_at", "expires_at", "updated_at"),
@@ -51,6 +52,7 @@ class Sender:
         host: The name of its computer.
         pid: Its number there.
         process: What tells it from an earlier or later process of that number.
+        kernel: Which of the process's hubs it is.
         waits_until: When it gives up, by the hub's clock; 0 if it has.
         due: The same, also when it has.
         until: When it gives up, by this process's monotonic clock; None before that is known.
@@ -59,6 +61,7 @@ class Sender:
     host: str
     pid: int
     process: str
+    kernel: str
     waits_until: float
     due: float
     until: float | None = None
@@ -71,7 +74,9 @@ class Sender:
     def _is_gone(self) -> bool:
         if self.host != HOST:
             return False
-        return self.process != PROCESS if self.pid == os.getpid() else _is_gone(self.pid)
+        if self.pid != os.getpid():
+            return _is_gone(self.pid)
+        return self.process != PROCESS or self.kernel not in KERNELS
 
 
 def intent_row(call: Call) -> dict[str, Any]:
@@ -115,7 +120,7 @@ def call_of(row: Any) -> Call:
     call.dismissed, call.done = row.state == DISMISSED, row.state == DONE
     call.remembered = True
     if row.state == NOTED:
-        call.sender = Sender(row.host, row.pid, row.process, row.waits_until, row.due)
+        call.sender = Sender(row.host, row.pid, row.process, row.kernel, row.waits_until, row.due)
     if row.state == REJECTED:
         text, message, subject, http_status = _json.decode(row.refusal)
         call.rejection = CommandRejected(text, message=message, subject=subject, http_status=http_status)

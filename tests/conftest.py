@@ -91,6 +91,21 @@ def postgres_url(postgres: Postgres) -> str:
 
 
 @pytest.fixture
+def journal_file(tmp_path: Path) -> str:
+    """A file to be a journal."""
+    return str(tmp_path / "journal.db")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def journal(request: pytest.FixtureRequest) -> str:
+    """A new journal, a file or a database of PostgreSQL's."""
+    place: str = request.getfixturevalue(
+        {"sqlite": "journal_file", "postgresql": "postgres_url"}[request.param]
+    )
+    return place
+
+
+@pytest.fixture
 def own_hub() -> Callable[..., AbstractContextManager[HubProcess | ScriptedHub]]:
     """Start a hub for one test alone: its name, its port (any for 0), options of the reference hub's."""
 

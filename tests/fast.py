@@ -22,7 +22,12 @@ FAST = {"pace": 0.01, "tick": 0.02, "goodbye": 0.2}  # delays of 0, 20, 100, 300
 
 @contextmanager
 def fast_hub(
-    url: str, api_key: Any = KEY, timeout: float = 5.0, max_events: int = 1_000_000, **timings: Any
+    url: str,
+    api_key: Any = KEY,
+    timeout: float = 5.0,
+    max_events: int = 1_000_000,
+    journal: Any = False,
+    **timings: Any,
 ) -> Iterator[Hub]:
     """A connected hub; ``timings`` are fields of `Timings`, on top of `FAST`."""
     core, portal = start(
@@ -30,7 +35,7 @@ def fast_hub(
         api_key,
         url,
         allow_insecure=False,
-        journal=False,
+        journal=journal,
         max_events=max_events,
         max_bytes=1 << 30,
         timings=Timings(**{**FAST, **timings}),

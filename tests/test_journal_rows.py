@@ -22,6 +22,7 @@ from hercle_nb.journal_rows import (
     DISMISSED,
     HOST,
     INVOICE,
+    KERNELS,
     NOTED,
     PROCESS,
     REJECTED,
@@ -45,7 +46,7 @@ def back(row: dict[str, Any]) -> Any:
 def noted(call: Call, **changes: Any) -> Any:
     """A command's row as the database gives it."""
     call.intent = "mark"
-    more = {"environment": "sandbox", "key": "k", "hub_time": 1_000.0, "hub_url": "u"}
+    more = {"environment": "sandbox", "key": "k", "hub_time": 1_000.0, "hub_url": "u", "kernel": "a"}
     return SimpleNamespace(**intent_row(call) | more | changes)
 
 
@@ -132,18 +133,23 @@ def test_a_bare_invocation_has_its_mark() -> None:
     assert call_of(row).client_id == "mark"
 
 
-def sender(pid: int, seconds: float = 30.0, host: str = HOST, process: str = "another") -> Sender:
+def sender(
+    pid: int, seconds: float = 30.0, host: str = HOST, process: str = "another", kernel: str = "a"
+) -> Sender:
     """Who sent a command and gives up in so many seconds."""
-    return Sender(host, pid, process, 1.0, 1.0, time.monotonic() + seconds)
+    return Sender(host, pid, process, kernel, 1.0, 1.0, time.monotonic() + seconds)
 
 
 def test_who_waits() -> None:
     """A kernel waits until it gives up, as long as there is a process of its number that may be it."""
-    assert sender(os.getpid(), process=PROCESS).waits
+    KERNELS.add("open here")
+    assert sender(os.getpid(), process=PROCESS, kernel="open here").waits
+    KERNELS.discard("open here")
+    assert not sender(os.getpid(), process=PROCESS, kernel="open here").waits  # its hub was closed
     assert not sender(os.getpid()).waits  # a container begun anew: the same number, another process
     assert sender(os.getppid()).waits
     assert not sender(os.getppid(), seconds=-1).waits
-    assert not Sender(HOST, os.getppid(), "another", 1.0, 1.0).waits
+    assert not Sender(HOST, os.getppid(), "another", "a", 1.0, 1.0).waits
     assert sender(1 << 22, host="another computer").waits
 
 
