@@ -24,7 +24,7 @@ from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, Inv
 from hercle_nb.events import COMMAND, Content, read_message, to_text
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.invoices import read_answer
-from hercle_nb.journal_rows import DONE, REJECTED
+from hercle_nb.journal.rows import DONE, REJECTED
 from hercle_nb.lists import Lists
 from hercle_nb.memory import KnownToJournal, Memory
 from hercle_nb.payments import Payments
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from hercle_nb._signalr.policy import Ending
     from hercle_nb._signalr.transport import Timings
-    from hercle_nb.batch import Batch
+    from hercle_nb.batch.batch import Batch
     from hercle_nb.config import ApiKey
     from hercle_nb.events import HubEvent
     from hercle_nb.invoice_request import InvoiceRequest

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from hercle_nb._portal import Portal
     from hercle_nb._signalr.supervisor import State
     from hercle_nb._signalr.transport import Timings
-    from hercle_nb.batch import Batch
+    from hercle_nb.batch.batch import Batch
     from hercle_nb.callbacks import Handle
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice
-    from hercle_nb.journal_place import Place
+    from hercle_nb.journal.place import Place
     from hercle_nb.payments import Watch
     from hercle_nb.progress import WaitLine
     from hercle_nb.simulator import Simulator
@@ -285,7 +285,7 @@ class Face:
 
     def _batch(self, rows: Any, batch_id: str | None, key: str | None) -> Batch:
         """Rows, checked as far as they can be without asking anybody."""
-        from hercle_nb.batch import Batch  # deferred: brings pandas
+        from hercle_nb.batch.batch import Batch  # deferred: brings pandas
 
         self._core.supervisor.check()
         return Batch(self._core, rows, batch_id, key)
@@ -328,7 +328,7 @@ def start(
     log = EventLog(max_events, max_bytes)
     core = Core(settings.environment, url, key_given, log, simulator, timings)
     if place is not None:
-        from hercle_nb.journal import Journal
+        from hercle_nb.journal.journal import Journal
 
         core.memory.journal = Journal(place, url, settings.environment)
     return core, Portal("hercle-hub", core.close)
@@ -337,7 +337,7 @@ def start(
 def _journal_place(journal: Any, environment: str) -> Place | None:
     if journal is False or (journal is None and environment == "simulator"):
         return None  # and SQLAlchemy is not needed
-    from hercle_nb.journal_place import find_place
+    from hercle_nb.journal.place import find_place
 
     return find_place(journal, environment)
 

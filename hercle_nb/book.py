@@ -15,7 +15,7 @@ from hercle_nb import amounts
 from hercle_nb.bolt11 import canonical
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoices import Invoice
-from hercle_nb.journal_rows import DONE, NOT_SENT, REJECTED, call_of, call_of_invoice, invoice_of
+from hercle_nb.journal.rows import DONE, NOT_SENT, REJECTED, call_of, call_of_invoice, invoice_of
 from hercle_nb.listed import alarmed, merged, read_listed, verified
 from hercle_nb.states import is_open_at_the_hub
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hercle_nb.events import HubEvent
     from hercle_nb.invoice_request import InvoiceRequest
     from hercle_nb.invoices import Invoice
-    from hercle_nb.journal_rows import Sender
+    from hercle_nb.journal.rows import Sender
 
 
 class AtLoss(Enum):

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb.errors import HercleError, InvalidRequest, JournalError
-from hercle_nb.journal_rows import DONE, call_of, invoice_of, refusal_text
+from hercle_nb.journal.rows import DONE, call_of, invoice_of, refusal_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hercle_nb.errors import CommandRejected
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice
-    from hercle_nb.journal import Journal
+    from hercle_nb.journal.journal import Journal
 
 logger = logging.getLogger("hercle_nb")
 
@@ -176,7 +176,7 @@ class Memory:
 
         Args:
             call: What it answers.
-            state: How the command ended, one of `journal_rows`.
+            state: How the command ended, one of `journal.rows`.
             finish: Tells whoever waits.
             event: The answering event.
             rejection: The hub's refusal.

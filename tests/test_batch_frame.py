@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_index_equal
 
-from hercle_nb.batch_frame import Outcome, batch_frame
-from hercle_nb.batch_rows import Rows, read_rows
+from hercle_nb.batch.frame import Outcome, batch_frame
+from hercle_nb.batch.rows import Rows, read_rows
 from hercle_nb.calls import Call
 from hercle_nb.commands import CREATE
 from hercle_nb.errors import CommandRejected

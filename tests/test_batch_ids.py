@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hercle_nb.batch_rows import read_rows
+from hercle_nb.batch.rows import read_rows
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import client_id
 

@@ -17,7 +17,7 @@ from pandas.testing import assert_frame_equal, assert_index_equal
 
 from hercle_nb._columns import TEXT_DTYPE
 from hercle_nb.amounts import MAX_SAT
-from hercle_nb.batch_rows import Rows, read_rows, refused, totals_text
+from hercle_nb.batch.rows import Rows, read_rows, refused, totals_text
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest
 

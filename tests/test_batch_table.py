@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from hercle_nb._columns import TEXT_DTYPE
-from hercle_nb.batch_table import COLUMNS, read_table
+from hercle_nb.batch.table import COLUMNS, read_table
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest
 

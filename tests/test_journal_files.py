@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hercle_nb as hercle
-from hercle_nb import journal_place
+from hercle_nb.journal import place as journal_place
 from tests.journals import NOBODY, opens, refused
 from tests.rows import fill, small_disk
 from tests.servers import KEY

@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 import hercle_nb as hercle
-from hercle_nb import journal_place
 from hercle_nb.config import hidden
-from hercle_nb.journal_place import file_system, find_place
+from hercle_nb.journal import place as journal_place
+from hercle_nb.journal.place import file_system, find_place
 from tests.journals import NOBODY, opens, refused
 from tests.servers import KEY
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hercle_nb.calls import Call
 from hercle_nb.commands import CREATE
 from hercle_nb.errors import CommandRejected
-from hercle_nb.journal_rows import (
+from hercle_nb.journal.rows import (
     DISMISSED,
     HOST,
     INVOICE,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from hercle_nb.journal_place import Place
+    from hercle_nb.journal.place import Place
 
     Tell: TypeAlias = Callable[[Any, HercleError | None], None]
 

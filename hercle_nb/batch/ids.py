@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import amounts
-from hercle_nb.batch_table import listed, present, squashed
+from hercle_nb.batch.table import listed, present, squashed
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import client_id
 

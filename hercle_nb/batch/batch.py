@@ -6,8 +6,8 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb.batch_frame import Outcome, batch_frame
-from hercle_nb.batch_rows import read_rows, refused, totals_text
+from hercle_nb.batch.frame import Outcome, batch_frame
+from hercle_nb.batch.rows import read_rows, refused, totals_text
 from hercle_nb.errors import HercleError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Batch:
 
     Args:
         core: The hub.
-        rows: What `batch_rows.read_rows` takes.
+        rows: What `batch.rows.read_rows` takes.
         batch_id: What the ClientIds are made from; None makes one and prints it.
         key: The column to make them from, instead of the rows' numbers.
 
@@ -97,7 +97,7 @@ class Batch:
             raise HercleError(self._how_far()) from None  # reaches the user as a note on the interrupt
 
     def frame(self) -> pd.DataFrame:
-        """The rows with what is known of each now; see `batch_frame.batch_frame`."""
+        """The rows with what is known of each now; see `batch.frame.batch_frame`."""
         return batch_frame(self._rows, [self._outcome(request) for request in self._rows.requests])
 
     def shown(self) -> pd.DataFrame:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from hercle_nb import journal_rows, journal_tables
-from hercle_nb.journal_rows import NOT_SENT, NOTED
-from hercle_nb.journal_tables import CHANGES, COMMANDS, INVOICES, JOURNAL
-from hercle_nb.journal_writer import Writer
+from hercle_nb.journal import rows as journal_rows
+from hercle_nb.journal import tables as journal_tables
+from hercle_nb.journal.rows import NOT_SENT, NOTED
+from hercle_nb.journal.tables import CHANGES, COMMANDS, INVOICES, JOURNAL
+from hercle_nb.journal.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hercle_nb.calls import Call
     from hercle_nb.errors import HercleError
     from hercle_nb.invoices import Invoice
-    from hercle_nb.journal_place import Place
+    from hercle_nb.journal.place import Place
 
 _INVOICE = [INVOICES.c[name] for name in journal_rows.INVOICE]
 _COMMAND_OF, _INVOICE_OF = (
@@ -181,11 +182,11 @@ class Journal:
 
         Args:
             call: The command.
-            state: One of `journal_rows`.
+            state: One of `journal.rows`.
             tell: Called on the hub's thread, with an error as often as it fails, and once without: then with
                 whether it was written.
             message: The hub's message.
-            refusal: What it refused, from `journal_rows.refusal_text`.
+            refusal: What it refused, from `journal.rows.refusal_text`.
             invoice: What it created.
             doubtful: Write it only if nothing is known of the command's end.
         """

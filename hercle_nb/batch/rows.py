@@ -14,8 +14,8 @@ import pandas as pd
 
 from hercle_nb import amounts
 from hercle_nb._columns import TEXT_DTYPE
-from hercle_nb.batch_ids import client_ids
-from hercle_nb.batch_table import COLUMNS, present, read_table
+from hercle_nb.batch.ids import client_ids
+from hercle_nb.batch.table import COLUMNS, present, read_table
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest, check_client_id, check_expiry, check_memo
 

@@ -15,7 +15,7 @@ from hercle_nb.states import STATES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hercle_nb.batch_rows import Rows
+    from hercle_nb.batch.rows import Rows
     from hercle_nb.calls import Call
     from hercle_nb.invoice_request import InvoiceRequest
 
