@@ -19,11 +19,11 @@ from hercle_nb._signalr.supervisor import Supervisor
 from hercle_nb.book import Book
 from hercle_nb.callbacks import Callbacks
 from hercle_nb.calls import AtLoss, Call, Calls
+from hercle_nb.creating import Creating, used
 from hercle_nb.cross_check import BITCOIN
 from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest, OutcomeUnknown
 from hercle_nb.events import COMMAND, Content, read_message, to_text
 from hercle_nb.invoice_request import check_client_id
-from hercle_nb.invoices import read_answer
 from hercle_nb.journal.rows import DONE, REJECTED
 from hercle_nb.lists import Lists
 from hercle_nb.memory import KnownToJournal, Memory
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from hercle_nb.batch.batch import Batch
     from hercle_nb.config import ApiKey
     from hercle_nb.events import HubEvent
-    from hercle_nb.invoice_request import InvoiceRequest
-    from hercle_nb.invoices import Invoice
     from hercle_nb.log import EventLog
     from hercle_nb.simulator import Simulator
 
@@ -85,9 +83,10 @@ class Core:
         self.supervisor = Supervisor(url, key, self, timings)
         self.callbacks = Callbacks(log)
         self.feeds = Feeds(self)
+        self.creating = Creating(self)
         self.lists = Lists(self)
         self.payments = Payments(self)
-        self._calls = Calls()
+        self.calls = Calls()
         self._growth = Growth()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -97,7 +96,7 @@ class Core:
         """Record events, then see whether one of them is an answer."""
         first = self.log.extend(messages, self.supervisor.connections)
         self.events += len(messages)
-        if self._calls and any(map(commands.may_answer, {message[: commands.HEAD] for message in messages})):
+        if self.calls and any(map(commands.may_answer, {message[: commands.HEAD] for message in messages})):
             for seq, message in enumerate(messages, first):
                 if commands.may_answer(message):
                     self._answer(seq)
@@ -115,14 +114,14 @@ class Core:
     def _answer(self, seq: int) -> None:
         try:
             event = self.log.event(seq)
-            if (call := self._calls.answered_by(event)) is not None:
+            if (call := self.calls.answered_by(event)) is not None:
                 self._settle(call, event)
         except Exception:
             logger.exception("event %d could not be looked at; it is in the log", seq)
 
     def completed(self, invocation_id: str, message: dict[str, Any]) -> None:
         """Take a completion: the method returned, or failed."""
-        call = self._calls.take(invocation_id)
+        call = self.calls.take(invocation_id)
         if call is None:
             return
         self._time(call)
@@ -147,7 +146,7 @@ class Core:
 
         def finish() -> None:
             call.rejection = rejection
-            self._calls.forget(call)
+            self.calls.forget(call)
             self.book.refused(call)
             call.fail(rejection)
 
@@ -163,7 +162,7 @@ class Core:
             return
         self.log.record_return(connection, attempts)
         self.memory.note_change(connection, "connection.restored", {"attempts": attempts})
-        for call in self._calls.unfinished():
+        for call in self.calls.unfinished():
             if call.repeatable and call.sent_at is not None and call.waiting:
                 self.start(self._send(call))
         self.feeds.again()
@@ -216,68 +215,32 @@ class Core:
         named = arguments[0] if arguments and isinstance(arguments[0], str) else None
         call = Call(method, named, arguments=arguments, bare=True, unique=_has_client_id(method, named))
         try:
-            return await self._perform(call, call.completion, timeout)
+            return await self.perform(call, call.completion, timeout)
         except KnownToJournal as known:
-            raise _used(known.call) from None
+            raise used(known.call) from None
         except OutcomeUnknown:
             if named is not None:
                 self.book.others[named] = call
             raise
         finally:
-            self._calls.forget(call)
+            self.calls.forget(call)
 
     async def command(self, method: str, arguments: list[Any], client_id: str, timeout: float) -> HubEvent:
         """Invoke a method with a ClientId and return the event that answers it."""
         call = Call(method, client_id, arguments=[client_id, *arguments])
-        self._calls.expect_answer(call)
+        self.calls.expect_answer(call)
         try:
-            event: HubEvent = await self._perform(call, call.answer, timeout)
+            event: HubEvent = await self.perform(call, call.answer, timeout)
         except KnownToJournal as known:
-            raise _used(known.call) from None
+            raise used(known.call) from None
         except OutcomeUnknown:
             self.book.others[client_id] = call  # and a late answer is still taken
             raise
         except BaseException:
-            self._calls.forget(call)
+            self.calls.forget(call)
             raise
-        self._calls.forget(call)
+        self.calls.forget(call)
         return event
-
-    async def create(self, request: InvoiceRequest, timeout: float) -> Invoice:
-        """Create an invoice, or return the one that this ClientId has created already."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + timeout
-        while True:
-            known = self.book.creations.get(request.client_id)
-            left = max(due - loop.time(), 0.01)
-            try:
-                if known is None:
-                    return await self._create(request, left)
-                await self.check_unused(request)
-                if known.elsewhere and not known.settled:
-                    await self.memory.wait_elsewhere(known, left)
-                elif not known.settled and known.waiting:  # another thread is creating it
-                    await self._wait(known, known.answer, left)
-                elif not known.settled:  # another kernel may have found out
-                    await self.memory.look_quietly()
-            except KnownToJournal as found:
-                if found.call.request is None:
-                    raise _used(found.call) from None
-                continue
-            if self.book.creations.get(request.client_id) is known:  # else it was not sent after all
-                return _outcome(known)
-
-    async def check_unused(self, request: InvoiceRequest) -> None:
-        """Look whether a ClientId was used for something else, as far as is known here.
-
-        Raises:
-            InvalidRequest: It was.
-        """
-        known = self.book.creations.get(request.client_id)
-        if known is not None:
-            await self.memory.check_key(known)
-            if known.request != request:
-                raise _used(known)
 
     async def wait_for(
         self, matches: Callable[[HubEvent], bool], needles: tuple[bytes, ...], since: int, timeout: float
@@ -303,7 +266,7 @@ class Core:
             task.cancel()
         self.callbacks.close()
         close_all(self.log)
-        for call in self._calls.unfinished():
+        for call in self.calls.unfinished():
             if call.sent_at is None:  # its intent may be on its way
                 self.memory.withdraw(call)
         await self.memory.close()
@@ -312,26 +275,11 @@ class Core:
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    async def _create(self, request: InvoiceRequest, timeout: float) -> Invoice:
-        call = Call(commands.CREATE, request.client_id, request, request.arguments)
-        self._calls.expect_answer(call)
-        self.book.creations[request.client_id] = call
-        try:
-            await self._perform(call, call.answer, timeout)
-        except BaseException as error:
-            if call.sent_at is None:  # nothing left this machine, so the same ClientId may be tried again
-                self.drop(call)
-                call.fail(error if isinstance(error, HercleError) else call.lost("it was interrupted"))
-            raise
-        if call.invoice is None:
-            raise call.lost("the hub's answer holds no invoice")
-        return call.invoice
-
-    async def _perform(self, call: Call, future: asyncio.Future[Any], timeout: float) -> Any:
+    async def perform(self, call: Call, future: asyncio.Future[Any], timeout: float) -> Any:
         """Send a call, as soon as there is a connection, and wait for its future."""
         self.supervisor.check()
         try:
-            return await self._wait(call, future, timeout, send=True)
+            return await self.wait(call, future, timeout, send=True)
         except BaseException:
             if call.sent_at is None:
                 self.memory.withdraw(call)
@@ -339,7 +287,7 @@ class Core:
                 self.memory.give_up(call)
             raise
 
-    async def _wait(
+    async def wait(
         self, call: Call, future: asyncio.Future[Any], timeout: float, *, send: bool = False
     ) -> Any:
         """Wait for a call's future; every way that can end becomes one of our errors."""
@@ -371,7 +319,7 @@ class Core:
 
     async def _send(self, call: Call) -> None:
         await self.supervisor.ready()
-        invocation_id = self._calls.number(call)
+        invocation_id = self.calls.number(call)
         text = invocation_text(invocation_id, call.method, call.arguments)
         if (size := len(text.encode())) >= MAX_SENT_BYTES:
             raise InvalidRequest(
@@ -408,7 +356,7 @@ class Core:
             and isinstance(event.data, dict)
             and event.data.get("encodedPaymentRequest")
         ):
-            self.adopt(call, event.data, event)
+            self.creating.adopt(call, event.data, event)
         else:
             self.memory.answered(call, DONE, lambda: self._finish(call, event), event=event, words="an event")
 
@@ -417,51 +365,19 @@ class Core:
         if call.method.lower() == commands.LIST.lower():
             self.lists.take(call, event)
         elif self.book.others.pop(call.client_id or "", None) is not None:
-            self._calls.forget(call)
+            self.calls.forget(call)
         call.done = True
         if not call.answer.done():
             call.answer.set_result(event)
 
-    def adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
-        """An invoice is a creation's: keep it, and tell who waits.
-
-        What was matched by the hub's list alone (``note``) gives way to an answer that names the ClientId.
-        """
-        if call.request is None:
-            return
-        invoice = read_answer(
-            call.request,
-            data,
-            event.received_at,
-            self.currency,
-            note,
-            sent_at=call.sent_at,
-            clock_ahead=self.supervisor.clock_ahead,
-        )
-
-        def finish() -> None:
-            self.book.adopt(call, invoice)
-            if note is None:
-                self._calls.forget(call)
-            if not call.answer.done():
-                call.answer.set_result(event)
-
-        self.memory.created(call, invoice, finish, event if note is None else None)
-
     def expect(self, call: Call) -> None:
         """An answer may still settle a command of an earlier kernel."""
         with contextlib.suppress(InvalidRequest):  # one of this kernel's has that ClientId and is open
-            self._calls.expect_answer(call)
-
-    def drop(self, call: Call) -> None:
-        """A command was not sent: it never was."""
-        self._calls.forget(call)
-        if self.book.creations.get(call.client_id or "") is call:
-            del self.book.creations[call.client_id or ""]
+            self.calls.expect_answer(call)
 
     def _unanswered(self) -> list[Call]:
         """The calls that are open; not one whose answer is just being made durable."""
-        return [call for call in self._calls.unfinished() if not call.unwritten]
+        return [call for call in self.calls.unfinished() if not call.unwritten]
 
     def _time(self, call: Call) -> None:
         if call.sent_at is not None and not call.timed:
@@ -475,25 +391,6 @@ class Core:
         task.add_done_callback(self._tasks.discard)
 
 
-def _outcome(known: Call) -> Invoice:
-    """What came of a creation that was asked for before."""
-    if known.rejection is not None:
-        raise known.rejection
-    if known.invoice is None:
-        dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
-        raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
-    return known.invoice.as_reused()
-
-
-def _used(known: Call) -> InvalidRequest:
-    """Its ClientId cannot be used again."""
-    what = f"another invoice ({_summary(known)})" if known.request is not None else known.method
-    return InvalidRequest(
-        f"The ClientId {known.client_id} was used for {what}; nothing was sent. Give this one a client_id of "
-        "its own."
-    )
-
-
 def _has_client_id(method: str, first: str | None) -> bool:
     """Whether the first argument of a bare invocation is known to be a ClientId."""
     if first is None or commands.documented(method) is None:
@@ -503,10 +400,3 @@ def _has_client_id(method: str, first: str | None) -> bool:
     except InvalidRequest:
         return False
     return True
-
-
-def _summary(call: Call) -> str:
-    request = call.request
-    assert request is not None  # noqa: S101  # typing: a creation has one
-    hours = "the hub's default" if request.expiry_hours is None else f"{request.expiry_hours} h"
-    return f"{request.amount_btc:f} BTC, memo {request.memo!r}, expiry {hours}"

@@ -99,7 +99,7 @@ class AsyncHub(Face):
         request = InvoiceRequest(
             amount_btc, memo, expiry_hours, client_id, amount_sat=amount_sat, allow_msat=allow_msat
         )
-        return await self._portal.hop(self._core.create(request, self._seconds(timeout)))
+        return await self._portal.hop(self._core.creating.create(request, self._seconds(timeout)))
 
     async def create_invoices(
         self,

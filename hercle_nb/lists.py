@@ -74,7 +74,7 @@ class Lists:
             waited_for = creation.elsewhere or (creation.lost_at is None and creation.waiting)
             if creation.dismissed or waited_for or core.memory.is_foreign(creation):
                 continue  # it was among the candidates all the same, so that no other takes its invoice
-            core.adopt(creation, listed.fields, event, "matched by the hub's list")
+            core.creating.adopt(creation, listed.fields, event, "matched by the hub's list")
         core.payments.seen(core.book.merge(event.data))
 
     def lost(self) -> float:

@@ -143,7 +143,7 @@ class Memory:
         rows = await self.journal.intend(call, str(supervisor.key), supervisor.hub_time())
         if rows is not None:
             call.intent = None
-            self._core.drop(call)
+            self._core.creating.drop(call)
             raise KnownToJournal(self._take(*rows))
         call.key = self._fingerprint
 

@@ -193,8 +193,8 @@ async def rows_of(pieces: list[bytes]) -> list[str]:
         for name, memo in (("c0", "Payment for services"), ("c1", "other"), ("c2", "Payment for services"))
     ]
     for call in [*calls, Call("GetBalances", "q")]:
-        core._calls.expect_answer(call)
-        core._calls.number(call)
+        core.calls.expect_answer(call)
+        core.calls.number(call)
         call.sent_at = datetime.now(UTC)
     transport = HubTransport(Negotiated(URL, {"Authorization": "Bearer key"}), core, Timings())
     await transport._set_state(ConnectionState.connecting)

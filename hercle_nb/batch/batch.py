@@ -61,7 +61,7 @@ class Batch:
         problems: dict[int, str] = {}
         for number, request in enumerate(self._rows.requests):
             try:
-                await self._core.check_unused(request)
+                await self._core.creating.check_unused(request)
             except InvalidRequest as error:
                 problems[number] = str(error)
         if problems:
@@ -108,7 +108,7 @@ class Batch:
     async def _create(self, request: InvoiceRequest, timeout: float) -> None:
         self._errors.pop(request.client_id, None)
         try:
-            await self._core.create(request, timeout)
+            await self._core.creating.create(request, timeout)
         except HercleError as error:  # a row that fails never stops the others
             self._errors[request.client_id] = str(error)
         self.finished += 1

@@ -209,7 +209,7 @@ class Console:
         request = draft.request(client_id)
 
         async def run() -> str:
-            invoice = await hub._core.create(request, hub.timeout)
+            invoice = await hub._core.creating.create(request, hub.timeout)
             return json_text(
                 {
                     "id": invoice.id,

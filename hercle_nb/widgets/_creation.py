@@ -186,7 +186,7 @@ class Creation:
         self._told = ""
         self._step("waiting")
         try:
-            future, _ = hub._portal.submit(hub._core.create(request, hub.timeout))
+            future, _ = hub._portal.submit(hub._core.creating.create(request, hub.timeout))
         except HercleError as error:
             self._fail(error)
         else:

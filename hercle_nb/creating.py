@@ -1,0 +1,134 @@
+"""Creating an invoice, once: what a ClientId has created already is returned and not sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from hercle_nb import commands
+from hercle_nb.calls import Call
+from hercle_nb.errors import HercleError, InvalidRequest
+from hercle_nb.invoices import read_answer
+from hercle_nb.memory import KnownToJournal
+
+if TYPE_CHECKING:
+    from hercle_nb._core import Core
+    from hercle_nb.events import HubEvent
+    from hercle_nb.invoice_request import InvoiceRequest
+    from hercle_nb.invoices import Invoice
+
+
+class Creating:
+    """The creations of one hub; everything here runs on the hub's thread."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(self, request: InvoiceRequest, timeout: float) -> Invoice:
+        """Create an invoice, or return the one that this ClientId has created already."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + timeout
+        while True:
+            known = self._core.book.creations.get(request.client_id)
+            left = max(due - loop.time(), 0.01)
+            try:
+                if known is None:
+                    return await self._create(request, left)
+                await self.check_unused(request)
+                if known.elsewhere and not known.settled:
+                    await self._core.memory.wait_elsewhere(known, left)
+                elif not known.settled and known.waiting:  # another thread is creating it
+                    await self._core.wait(known, known.answer, left)
+                elif not known.settled:  # another kernel may have found out
+                    await self._core.memory.look_quietly()
+            except KnownToJournal as found:
+                if found.call.request is None:
+                    raise used(found.call) from None
+                continue
+            if self._core.book.creations.get(request.client_id) is known:  # else it was not sent after all
+                return _outcome(known)
+
+    async def check_unused(self, request: InvoiceRequest) -> None:
+        """Look whether a ClientId was used for something else, as far as is known here.
+
+        Raises:
+            InvalidRequest: It was.
+        """
+        known = self._core.book.creations.get(request.client_id)
+        if known is not None:
+            await self._core.memory.check_key(known)
+            if known.request != request:
+                raise used(known)
+
+    async def _create(self, request: InvoiceRequest, timeout: float) -> Invoice:
+        call = Call(commands.CREATE, request.client_id, request, request.arguments)
+        self._core.calls.expect_answer(call)
+        self._core.book.creations[request.client_id] = call
+        try:
+            await self._core.perform(call, call.answer, timeout)
+        except BaseException as error:
+            if call.sent_at is None:  # nothing left this machine, so the same ClientId may be tried again
+                self.drop(call)
+                call.fail(error if isinstance(error, HercleError) else call.lost("it was interrupted"))
+            raise
+        if call.invoice is None:
+            raise call.lost("the hub's answer holds no invoice")
+        return call.invoice
+
+    def adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
+        """An invoice is a creation's: keep it, and tell who waits.
+
+        What was matched by the hub's list alone (``note``) gives way to an answer that names the ClientId.
+        """
+        if call.request is None:
+            return
+        invoice = read_answer(
+            call.request,
+            data,
+            event.received_at,
+            self._core.currency,
+            note,
+            sent_at=call.sent_at,
+            clock_ahead=self._core.supervisor.clock_ahead,
+        )
+
+        def finish() -> None:
+            self._core.book.adopt(call, invoice)
+            if note is None:
+                self._core.calls.forget(call)
+            if not call.answer.done():
+                call.answer.set_result(event)
+
+        self._core.memory.created(call, invoice, finish, event if note is None else None)
+
+    def drop(self, call: Call) -> None:
+        """A command was not sent: it never was."""
+        self._core.calls.forget(call)
+        if self._core.book.creations.get(call.client_id or "") is call:
+            del self._core.book.creations[call.client_id or ""]
+
+
+def _outcome(known: Call) -> Invoice:
+    """What came of a creation that was asked for before."""
+    if known.rejection is not None:
+        raise known.rejection
+    if known.invoice is None:
+        dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
+        raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
+    return known.invoice.as_reused()
+
+
+def used(known: Call) -> InvalidRequest:
+    """Its ClientId cannot be used again."""
+    what = f"another invoice ({_summary(known)})" if known.request is not None else known.method
+    return InvalidRequest(
+        f"The ClientId {known.client_id} was used for {what}; nothing was sent. Give this one a client_id of "
+        "its own."
+    )
+
+
+def _summary(call: Call) -> str:
+    request = call.request
+    assert request is not None  # noqa: S101  # typing: a creation has one
+    hours = "the hub's default" if request.expiry_hours is None else f"{request.expiry_hours} h"
+    return f"{request.amount_btc:f} BTC, memo {request.memo!r}, expiry {hours}"
