@@ -328,7 +328,9 @@ class Memory:
         if known is None and not command.creation:
             return call_of(command)
         if known is None:
-            raise JournalError(f"The journal calls {command.client_id} done and has no invoice of it.")
+            raise JournalError(
+                f"The journal's entry of {command.client_id} cannot be read; nothing was sent."
+            )
         self._time_senders()
         return known
 

@@ -128,15 +128,8 @@ class Journal:
             JournalError: It cannot be written; nothing may be sent.
         """
         call.intent = uuid.uuid4().hex
-        row = (
-            self._hub
-            | journal_rows.intent_row(call)
-            | {
-                "environment": self._environment,
-                "hub_time": hub_time,
-                "kernel": self._kernel,
-            }
-        )
+        mine = {"environment": self._environment, "hub_time": hub_time, "kernel": self._kernel}
+        row = self._hub | journal_rows.intent_row(call) | mine
 
         def note(connection: sa.Connection, revision: int) -> tuple[Any, Any] | None:
             values = row | {"key": self._fingerprint(key), "revision": revision}
@@ -146,10 +139,8 @@ class Journal:
                 connection.execute(_NOTE, values)
             elif found[0].state == NOT_SENT:
                 connection.execute(COMMANDS.update().where(COMMANDS.c.intent == found[0].intent), values)
-            elif (
-                found[0].intent != call.intent
-            ):  # its own: a commit whose end the connection did not live to see
-                return found
+            else:  # its own is from a commit whose end the connection did not live to see
+                return None if found[0].intent == call.intent else found
             return None
 
         return await self._writer.write(note)
@@ -329,7 +320,10 @@ class Journal:
             mine = table.c.hub_url == self._hub["hub_url"]
             if first:  # most rows: an index, which coalesce() keeps away, would jump to and fro
                 return [sa.func.coalesce(table.c.hub_url, "") == self._hub["hub_url"]]
-            return [mine, table.c.revision > self._seen, table.c.kernel != self._kernel]
+            news = table.c.kernel != self._kernel
+            if table is COMMANDS:  # where it says who sent it, and another may have found out how it ended
+                news = sa.or_(news, COMMANDS.c.state.not_in((NOTED, NOT_SENT)))
+            return [mine, table.c.revision > self._seen, news]
 
         commands = sa.select(COMMANDS).where(*new(COMMANDS))
         if first:  # what was created is among the invoices
