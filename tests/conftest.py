@@ -7,12 +7,14 @@ import os
 import threading
 import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import hercle_nb as hercle
+from tests.journals import Kernels
 from tests.scripted import scripted_hub
 from tests.servers import HubProcess
 
@@ -103,6 +105,13 @@ def journal(request: pytest.FixtureRequest) -> str:
         {"sqlite": "journal_file", "postgresql": "postgres_url"}[request.param]
     )
     return place
+
+
+@pytest.fixture
+def kernels(request: pytest.FixtureRequest, server: HubProcess, journal: str) -> Iterator[Kernels]:
+    """Two kernels that share a journal."""
+    with closing(Kernels(server, journal, at_once=request.param == "both at once")) as kernels:
+        yield kernels
 
 
 @pytest.fixture

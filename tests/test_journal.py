@@ -18,30 +18,9 @@ from tests.journals import COFFEE, KERNELS, PAIRS, TEA, Kernels, connect, fail, 
 from tests.servers import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.servers import HubProcess
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> str:
-    """A file to be a journal."""
-    return str(tmp_path / "journal.db")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def journal(request: pytest.FixtureRequest) -> str:
-    """A new journal, a file or a database of PostgreSQL's."""
-    place: str = request.getfixturevalue({"sqlite": "file", "postgresql": "postgres_url"}[request.param])
-    return place
-
-
-@pytest.fixture
-def kernels(request: pytest.FixtureRequest, server: HubProcess, journal: str) -> Iterator[Kernels]:
-    """Two kernels that share a journal."""
-    with closing(Kernels(server, journal, at_once=request.param == "both at once")) as kernels:
-        yield kernels
 
 
 # -- durable, and when --------------------------------------------------------------------------------------
@@ -98,26 +77,26 @@ def test_the_answer_is_durable_first(server: HubProcess, journal: str) -> None:
         assert (kept.amount_msat, kept.memo, kept.expiry_hours) == (100_000_000, "Coffee", 24)
 
 
-def test_queries_leave_no_row(server: HubProcess, file: str) -> None:
+def test_queries_leave_no_row(server: HubProcess, journal_file: str) -> None:
     """What changes nothing is not written: balances, lists, prices."""
-    with connect(server, file) as hub:
+    with connect(server, journal_file) as hub:
         hub.command("GetBalances")
         hub.refresh_invoices()
         with hub.prices("BTCUSDT"):
             hub.invoke("GetBalances", "by-hand")
-    assert rows(file) == []
+    assert rows(journal_file) == []
 
 
-def test_other_commands(server: HubProcess, file: str) -> None:
+def test_other_commands(server: HubProcess, journal_file: str) -> None:
     """Any command that may change something leaves its intent and what came of it."""
-    with connect(server, file) as hub:
+    with connect(server, journal_file) as hub:
         amount = hercle.InvoiceRequest("0.001").amount_btc
         event = hub.command("CreateLightningInvoice", amount, None, None, client_id="by-hand")
         hub.invoke("CreateLightningInvoice", "bare", amount, "ünï", 24)
         for call in (hub.command, hub.invoke):
             with pytest.raises(hercle.CommandRejected, match="does not exist"):
                 call("NoSuchMethod", call.__name__, [1, {"a": None}])
-    kept = {row.client_id: row for row in rows(file)}
+    kept = {row.client_id: row for row in rows(journal_file)}
     assert [kept["by-hand"].state, kept["bare"].state] == ["done", "done"]
     assert (kept["by-hand"].answer, kept["by-hand"].arguments) == (event.raw, '["by-hand",0.001,null,null]')
     assert json.loads(kept["bare"].arguments) == ["bare", 0.001, "ünï", 24]
@@ -127,9 +106,9 @@ def test_other_commands(server: HubProcess, file: str) -> None:
     assert not any(row.creation for row in kept.values())
 
 
-def test_the_same_invocation_again(server: HubProcess, file: str) -> None:
+def test_the_same_invocation_again(server: HubProcess, journal_file: str) -> None:
     """A first argument that is no ClientId of ours, or a long one, keeps nobody from invoking again."""
-    with connect(server, file) as hub:
+    with connect(server, journal_file) as hub:
         for _ in range(2):
             with pytest.raises(hercle.CommandRejected, match="does not exist"):
                 hub.invoke("SetMode", "fast")
@@ -156,26 +135,26 @@ def test_the_key_is_nowhere(server: HubProcess, tmp_path: Path) -> None:
             until(lambda: hub.stats["gaps"] == 1)
             files = sorted(tmp_path.glob(f"{name}*"))
             assert len(files) == 3
-            assert not any(KEY.encode() in file.read_bytes() for file in files)
+            assert not any(KEY.encode() in journal_file.read_bytes() for journal_file in files)
             fingerprints.append({row.key for row in rows(str(tmp_path / name))})
         assert KEY.encode() not in (tmp_path / name).read_bytes()
     assert [len(found) for found in fingerprints] == [1, 1]
     assert fingerprints[0] != fingerprints[1]
 
 
-def test_connections(server: HubProcess, file: str) -> None:
+def test_connections(server: HubProcess, journal_file: str) -> None:
     """Each change of the connection is a row, with the kernel that saw it."""
-    with fast_hub(server.url, journal=file) as hub:
+    with fast_hub(server.url, journal=journal_file) as hub:
         server.lose()
         healed(hub)
-    found = [(row.connection, row.subject) for row in rows(file, "hercle_connections")]
+    found = [(row.connection, row.subject) for row in rows(journal_file, "hercle_connections")]
     assert found == [
         (1, "connection.opened"),
         (1, "connection.lost"),
         (2, "connection.restored"),
         (2, "connection.closed"),
     ]
-    assert len({row.kernel for row in rows(file, "hercle_connections")}) == 1
+    assert len({row.kernel for row in rows(journal_file, "hercle_connections")}) == 1
 
 
 # -- the same ClientId again --------------------------------------------------------------------------------
@@ -352,17 +331,17 @@ def test_looking_while_another_creates(server: HubProcess, journal: str) -> None
         assert third.create_invoice(amount_sat=1_000, client_id="c0").reused
 
 
-def test_adopting_takes_one_step(server: HubProcess, file: str) -> None:
+def test_adopting_takes_one_step(server: HubProcess, journal_file: str) -> None:
     """No state of the file calls a creation done and its invoice nobody's: a kill may come at any moment."""
-    with connect(server, file) as hub:
-        lose(hub, server, "order-1", file)
-    with closing(sqlite3.connect(file)) as other, other:
+    with connect(server, journal_file) as hub:
+        lose(hub, server, "order-1", journal_file)
+    with closing(sqlite3.connect(journal_file)) as other, other:
         other.execute("CREATE TABLE seen (revision, client_id)")
         other.execute(
             "CREATE TRIGGER noting AFTER INSERT ON hercle_invoices BEGIN "
             "INSERT INTO seen VALUES (new.revision, new.client_id); END"
         )
-    with connect(server, file) as hub:
+    with connect(server, journal_file) as hub:
         assert hub.invoice("order-1").memo == "Coffee"
-    last_of_each = {row.revision: row.client_id for row in rows(file, "seen")}
+    last_of_each = {row.revision: row.client_id for row in rows(journal_file, "seen")}
     assert set(last_of_each.values()) == {"order-1"}

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,30 +15,7 @@ from tests.fast import until
 from tests.journals import COFFEE, KERNELS, PAIRS, Kernels, connect, edit, fail, lose, row, rows, sent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tests.servers import HubProcess
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> str:
-    """A file to be a journal."""
-    return str(tmp_path / "journal.db")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def journal(request: pytest.FixtureRequest) -> str:
-    """A new journal, a file or a database of PostgreSQL's."""
-    place: str = request.getfixturevalue({"sqlite": "file", "postgresql": "postgres_url"}[request.param])
-    return place
-
-
-@pytest.fixture
-def kernels(request: pytest.FixtureRequest, server: HubProcess, journal: str) -> Iterator[Kernels]:
-    """Two kernels that share a journal."""
-    with closing(Kernels(server, journal, at_once=request.param == "both at once")) as kernels:
-        yield kernels
 
 
 # -- questions ----------------------------------------------------------------------------------------------
@@ -155,10 +131,14 @@ def test_dismissed_elsewhere(server: HubProcess, journal: str) -> None:
         assert first.resolve("order-1").outcome == "dismissed"
 
 
-def test_dismissed_while_another_waited(server: HubProcess, file: str) -> None:
+def test_dismissed_while_another_waited(server: HubProcess, journal_file: str) -> None:
     """A creation that was given up and dismissed since the last look keeps nobody waiting."""
     server.mode(noReply=True)
-    with connect(server, file) as first, connect(server, file) as second, ThreadPoolExecutor(1) as pool:
+    with (
+        connect(server, journal_file) as first,
+        connect(server, journal_file) as second,
+        ThreadPoolExecutor(1) as pool,
+    ):
         waiting = pool.submit(first.create_invoice, **COFFEE, client_id="order-1", timeout=0.8)
         until(lambda: sent(server) == 1)
         for hub_waits in (second.create_invoice, first.create_invoice):  # the first look: it waits still
@@ -174,11 +154,11 @@ def test_dismissed_while_another_waited(server: HubProcess, file: str) -> None:
         assert second.invoices.loc["order-1", "status"] == "unknown"
 
 
-def test_a_late_answer(server: HubProcess, file: str) -> None:
+def test_a_late_answer(server: HubProcess, journal_file: str) -> None:
     """An answer that reaches a kernel which never asked is adopted by itself, and durable."""
-    with connect(server, file) as first:
-        fail(first, server, "order-1", file)
-    with connect(server, file) as second:
+    with connect(server, journal_file) as first:
+        fail(first, server, "order-1", journal_file)
+    with connect(server, journal_file) as second:
         with hercle.connect(url=server.url, api_key=server.key, journal=False) as other:
             other.create_invoice(**COFFEE)
         until(lambda: server.stats()["connections"] == 1)
@@ -191,8 +171,8 @@ def test_a_late_answer(server: HubProcess, file: str) -> None:
         server.post("raw", f"{message}␞")
         until(lambda: second.unresolved.empty)
         assert (second.invoice("order-1").http_status, second.invoice("order-1").warnings) == (201, ())
-        assert row(file, "order-1").answer == message
-    with connect(server, file) as third:
+        assert row(journal_file, "order-1").answer == message
+    with connect(server, journal_file) as third:
         assert third.invoice("order-1").message == "late"
 
 
@@ -231,46 +211,46 @@ def test_invoices_that_the_list_lacks(kernels: Kernels) -> None:
     assert sent(kernels.server) == 0
 
 
-def test_paid(server: HubProcess, file: str) -> None:
+def test_paid(server: HubProcess, journal_file: str) -> None:
     """A payment that one kernel saw is known to the next without asking, and its proof too."""
-    with connect(server, file) as first:
+    with connect(server, journal_file) as first:
         made = first.create_invoice(**COFFEE, client_id="order-1")
         server.post(f"pay/{made.id}")
         assert first.refresh_invoices().loc["order-1", "status"] == "paid"
         preimage = first.invoice("order-1").preimage
     server.reset()
-    with connect(server, file) as second:
+    with connect(server, journal_file) as second:
         assert second.invoices.loc["order-1", ["status", "preimage"]].tolist() == ["paid", preimage]
         assert second.wait_paid("order-1", timeout=1).paid
         assert second.invoice("order-1").extra == first.invoice("order-1").extra
         assert server.stats()["invocations"] == []
 
 
-def test_paid_meanwhile(server: HubProcess, file: str) -> None:
+def test_paid_meanwhile(server: HubProcess, journal_file: str) -> None:
     """A payment that one kernel saw is known to another that is there too, after its next look."""
-    with connect(server, file) as first, connect(server, file) as second:
+    with connect(server, journal_file) as first, connect(server, journal_file) as second:
         made = first.create_invoice(**COFFEE, client_id="order-1")
         second.refresh_invoices()
         server.post(f"pay/{made.id}")
         first.refresh_invoices()
-        until(lambda: rows(file, "hercle_invoices")[0].preimage)  # nobody waits for what a list shows
+        until(lambda: rows(journal_file, "hercle_invoices")[0].preimage)  # nobody waits for what a list shows
         server.reset()  # then the list says no more
         assert second.refresh_invoices().loc["order-1", "status"] == "paid"
 
 
-def test_frames_are_the_same(server: HubProcess, file: str) -> None:
+def test_frames_are_the_same(server: HubProcess, journal_file: str) -> None:
     """The frame of a new kernel is that of the old one: unknown, refused, paid and open ones."""
-    with connect(server, file) as first:
+    with connect(server, journal_file) as first:
         first.create_invoice("0.00000001", "ünï 🍰 'quoted'", 720, client_id="order-1")
         first.create_invoice("0.00000000001", None, client_id="order-2", allow_msat=True)
-        fail(first, server, "order-3", file)
+        fail(first, server, "order-3", journal_file)
         server.mode(errorSubject="execution.invoice.error")
         with pytest.raises(hercle.CommandRejected):
             first.create_invoice(**COFFEE, client_id="order-4")
         server.mode()
         server.post(f"pay/{first.invoice('order-1').id}")
         before = first.refresh_invoices()
-    with connect(server, file) as second:
+    with connect(server, journal_file) as second:
         after = second.invoices.loc[before.index]
         assert after.dtypes.equals(before.dtypes)
         assert after.drop(columns="created_at").equals(before.drop(columns="created_at"))
@@ -308,13 +288,13 @@ def copy_invoices(journal: str, times: int) -> None:
 # -- keys, hubs, faces --------------------------------------------------------------------------------------
 
 
-def test_another_key(server: HubProcess, file: str) -> None:
+def test_another_key(server: HubProcess, journal_file: str) -> None:
     """With another key nothing of the first key's is taken for this one's; a question can be dismissed."""
-    with connect(server, file) as first:
+    with connect(server, journal_file) as first:
         first.create_invoice(**COFFEE, client_id="order-1")
-        lose(first, server, "order-2", file)
+        lose(first, server, "order-2", journal_file)
     server.post("key", {"key": "another-key"})
-    with connect(server, file, api_key="another-key") as second:
+    with connect(server, journal_file, api_key="another-key") as second:
         for client_id in ("order-1", "order-2"):
             with pytest.raises(hercle.InvalidRequest, match=r"another API key.*nothing was sent"):
                 second.create_invoice(**COFFEE, client_id=client_id)
@@ -325,55 +305,59 @@ def test_another_key(server: HubProcess, file: str) -> None:
         assert second.resolve("order-2", dismiss=True).outcome == "dismissed"
         assert second.create_invoice(**COFFEE, client_id="order-3").client_id == "order-3"
     assert sent(server) == 3
-    assert len({row.key for row in rows(file)}) == 2
-    assert row(file, "order-2").state == "dismissed"
+    assert len({row.key for row in rows(journal_file)}) == 2
+    assert row(journal_file, "order-2").state == "dismissed"
 
 
-def test_another_hub(simulator_process: HubProcess, reference_process: HubProcess, file: str) -> None:
+def test_another_hub(simulator_process: HubProcess, reference_process: HubProcess, journal_file: str) -> None:
     """Each hub has rows of its own in a journal: the same ClientId makes an invoice at each."""
     made = {}
     for server in (simulator_process, reference_process):
         server.reset()
-        with connect(server, file) as hub:
+        with connect(server, journal_file) as hub:
             assert hub.invoices.empty
             made[server.url] = hub.create_invoice(**COFFEE, client_id="order-1").payment_request
-            fail(hub, server, server.url[-40:-4].replace("/", "-")[:30], file)
+            fail(hub, server, server.url[-40:-4].replace("/", "-")[:30], journal_file)
     for server in (simulator_process, reference_process):
-        with connect(server, file) as hub:
+        with connect(server, journal_file) as hub:
             assert hub.invoice("order-1").payment_request == made[server.url]
             assert len(hub.unresolved) == 1
             assert len(hub.invoices) == 2
-    assert len({row.hub_url for row in rows(file)}) == 2
+    assert len({row.hub_url for row in rows(journal_file)}) == 2
 
 
-def test_the_awaitable_face(server: HubProcess, file: str) -> None:
+def test_the_awaitable_face(server: HubProcess, journal_file: str) -> None:
     """The awaitable twins write and read the same journal."""
 
     async def first() -> hercle.Invoice:
-        async with await hercle.connect_async(url=server.url, api_key=server.key, journal=file) as hub:
+        async with await hercle.connect_async(
+            url=server.url, api_key=server.key, journal=journal_file
+        ) as hub:
             return await hub.create_invoice(**COFFEE, client_id="order-1")
 
     async def second() -> hercle.Invoice:
-        async with await hercle.connect_async(url=server.url, api_key=server.key, journal=file) as hub:
+        async with await hercle.connect_async(
+            url=server.url, api_key=server.key, journal=journal_file
+        ) as hub:
             assert (await hub.resolve("order-1")).outcome == "adopted"
             return await hub.create_invoice(**COFFEE, client_id="order-1")
 
     made, again = asyncio.run(first()), asyncio.run(second())
     assert (again.payment_request, again.reused) == (made.payment_request, True)
-    with connect(server, file) as hub:
+    with connect(server, journal_file) as hub:
         assert hercle.run(hub.aio.create_invoice(**COFFEE, client_id="order-1")).reused
     assert sent(server) == 1
 
 
-def test_rows_that_somebody_wrote(server: HubProcess, file: str) -> None:
+def test_rows_that_somebody_wrote(server: HubProcess, journal_file: str) -> None:
     """Rows that make no sense keep nobody from connecting: the rest is known, and what is wrong is logged."""
-    with connect(server, file) as hub:
+    with connect(server, journal_file) as hub:
         hub.create_invoice(**COFFEE, client_id="order-1")
-        fail(hub, server, "order-2", file)
-        fail(hub, server, "order-3", file)
-    edit(file, "UPDATE hercle_commands SET arguments = 'garbage' WHERE client_id = 'order-2'")
-    edit(file, "UPDATE hercle_commands SET noted_at = 'yesterday' WHERE client_id = 'order-3'")
-    edit(file, "UPDATE hercle_invoices SET extra = '{'")
-    with connect(server, file) as hub:
+        fail(hub, server, "order-2", journal_file)
+        fail(hub, server, "order-3", journal_file)
+    edit(journal_file, "UPDATE hercle_commands SET arguments = 'garbage' WHERE client_id = 'order-2'")
+    edit(journal_file, "UPDATE hercle_commands SET noted_at = 'yesterday' WHERE client_id = 'order-3'")
+    edit(journal_file, "UPDATE hercle_invoices SET extra = '{'")
+    with connect(server, journal_file) as hub:
         assert "order-1" in hub.invoices.index or hub.invoices.empty
         assert hub.create_invoice(**COFFEE, client_id="order-4").client_id == "order-4"

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.killing import kill_and_look
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.servers import HubProcess
 
 KILLS, SEED = 10, 7  # a store; `make soak` kills 100 times
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty journal: a file, and a database of PostgreSQL's."""
-    if request.param == "sqlite":
-        return str(tmp_path / "journal.sqlite")
-    url: str = request.getfixturevalue("postgres_url")
-    return url
 
 
 def test_killed_at_random(reference_process: HubProcess, journal: str) -> None:
