@@ -240,7 +240,7 @@ def test_unexpected_error(steps: Steps, hub: hercle.Hub, monkeypatch: pytest.Mon
         raise ZeroDivisionError("by zero")
 
     with monkeypatch.context() as patch:
-        patch.setattr(hub._core, "create", create)
+        patch.setattr(hub._core.creating, "create", create)
         steps.create()
         until(lambda: steps["phase"] == "draft")
     assert steps["told"] == "ZeroDivisionError: by zero"
