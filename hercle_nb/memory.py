@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hercle_nb._core import Core
     from hercle_nb.calls import Call
+    from hercle_nb.config import Secret
     from hercle_nb.errors import CommandRejected
     from hercle_nb.events import HubEvent
     from hercle_nb.invoices import Invoice
@@ -57,7 +58,7 @@ class Memory:
         self._failure = ""
         self._core = core
         self._fingerprint = ""
-        self._fingerprint_of: str | None = None
+        self._fingerprint_of: Secret | None = None
 
     @property
     def trouble(self) -> str:
@@ -140,7 +141,8 @@ class Memory:
             return
         supervisor = self._core.supervisor
         await self._know_key()
-        rows = await self.journal.intend(call, str(supervisor.key), supervisor.hub_time())
+        assert supervisor.key is not None  # noqa: S101  # typing: there was a connection
+        rows = await self.journal.intend(call, supervisor.key, supervisor.hub_time())
         if rows is not None:
             call.intent = None
             self._core.creating.drop(call)
@@ -216,7 +218,7 @@ class Memory:
             finish()
             self.keep()
             return
-        call.unwritten = f"the invoice {invoice.id}, {invoice.payment_request},"
+        call.unwritten = f"the invoice {invoice.id}, {invoice.payment_request}"
         call.claimed = invoice.payment_request
 
         def told(written: Any, error: HercleError | None) -> None:
@@ -291,16 +293,13 @@ class Memory:
             )
 
     async def wait_elsewhere(self, call: Call, seconds: float) -> None:
-        """Wait until the kernel that is sending a command has its answer, or waits no longer.
-
-        Raises:
-            JournalError: The journal cannot be read.
-        """
+        """Wait until the kernel that is sending a command has its answer, or waits no longer."""
         loop = asyncio.get_running_loop()
         due = loop.time() + seconds
         while call.elsewhere and not call.settled and loop.time() < due:
             await asyncio.sleep(min(_LOOK, max(0.0, due - loop.time())))
-            await self.look()
+            with contextlib.suppress(JournalError):  # it may be back in time
+                await self.look()
 
     async def recall(self) -> None:
         """Take the journal's invoices apart, away from the hub's thread."""
@@ -315,7 +314,7 @@ class Memory:
     async def _know_key(self) -> None:
         key = self._core.supervisor.key
         if self.journal is not None and key is not None and key != self._fingerprint_of:
-            self._fingerprint, self._fingerprint_of = await self.journal.fingerprint(str(key)), str(key)
+            self._fingerprint, self._fingerprint_of = await self.journal.fingerprint(key), key
 
     def _take(self, command: Any, invoice: Any) -> Call:
         """What the journal knows of one command."""

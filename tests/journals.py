@@ -104,7 +104,7 @@ def lose(hub: hercle.Hub, server: HubProcess, client_id: str, journal: str, **as
     before = server.created()
     server.mode(noReply=True)
     with pytest.raises(hercle.OutcomeUnknown):
-        hub.create_invoice(**COFFEE | asked, client_id=client_id, timeout=0.3)
+        hub.create_invoice(**COFFEE | asked, client_id=client_id, timeout=0.8)
     until(lambda: server.created() == before + 1)  # a slow hub may only now decide whether to reply
     server.mode()
     until(lambda: row(journal, client_id).waits_until == 0)
@@ -134,7 +134,7 @@ def refused(journal: Any, timeout: float = 10) -> str:
 def opens(journal: Any) -> None:
     """A journal can be used: that there is no hub is all that is wrong."""
     with pytest.raises(hercle.ConnectionFailed):
-        hercle.connect(url=NOBODY, api_key=KEY, journal=journal, timeout=0.3)
+        hercle.connect(url=NOBODY, api_key=KEY, journal=journal, timeout=1.0)
 
 
 def _connection(journal: str) -> sa.Connection:

@@ -219,7 +219,7 @@ def test_not_sent(server: HubProcess, journal: str) -> None:
         server.lose()
         for client_id in ("order-1", "order-2"):
             with pytest.raises(hercle.HubTimeout, match="not sent"):
-                first.create_invoice(**COFFEE, client_id=client_id, timeout=0.3)
+                first.create_invoice(**COFFEE, client_id=client_id, timeout=0.8)
         server.mode()
         until(lambda: first.state == second.state == "connected")
         assert not second.create_invoice(**COFFEE, client_id="order-1").reused

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hercle_nb.calls import Call
+    from hercle_nb.config import Secret
     from hercle_nb.errors import HercleError
     from hercle_nb.invoices import Invoice
     from hercle_nb.journal.place import Place
@@ -56,10 +57,11 @@ _TELLING = (NOTED, journal_rows.REJECTED, journal_rows.DISMISSED)
 
 @dataclass(frozen=True)
 class Changes:
-    """What other kernels wrote: rows of commands and of invoices."""
+    """What other kernels wrote: rows of commands and of invoices, up to a revision."""
 
     commands: list[Any]
     invoices: list[Any]
+    revision: int
 
 
 class Journal:
@@ -82,7 +84,7 @@ class Journal:
         journal_rows.KERNELS.add(self._kernel)
         self._salt = ""
         self._seen = -1  # the revision up to which the others' rows were read
-        self._fingerprints: dict[str, str] = {}
+        self._fingerprints: dict[Secret, str] = {}
         self._writer = Writer(place, self._prepare, _raise_revision)
 
     @property
@@ -98,7 +100,7 @@ class Journal:
         """
         await self._writer.read(lambda *_: None)
 
-    async def fingerprint(self, key: str) -> str:
+    async def fingerprint(self, key: Secret) -> str:
         """What tells a key from another and does not give it away."""
         return await self._writer.read(lambda *_: self._fingerprint(key))
 
@@ -108,7 +110,9 @@ class Journal:
         Raises:
             JournalError: It cannot be read.
         """
-        return await self._writer.read(self._changes)
+        changes = await self._writer.read(self._changes)
+        self._seen = max(self._seen, changes.revision)  # not before: a look that was cancelled saw nothing
+        return changes
 
     async def find(self, client_id: str) -> tuple[Any, Any] | None:
         """The row of a ClientId, and that of its invoice; None if it is not known.
@@ -118,7 +122,7 @@ class Journal:
         """
         return await self._writer.read(lambda connection, _: self._find(connection, client_id))
 
-    async def intend(self, call: Call, key: str, hub_time: float) -> tuple[Any, Any] | None:
+    async def intend(self, call: Call, key: Secret, hub_time: float) -> tuple[Any, Any] | None:
         """Make a command durable, before it is sent.
 
         Returns:
@@ -301,7 +305,7 @@ class Journal:
                 "its disk takes no SQLite journal (no write-ahead log); choose another one"
             )
 
-    def _fingerprint(self, key: str) -> str:
+    def _fingerprint(self, key: Secret) -> str:
         if key not in self._fingerprints:
             made = hashlib.scrypt(key.encode(), salt=self._salt.encode(), n=1 << 12, r=8, p=1, dklen=16)
             self._fingerprints[key] = made.hex()
@@ -329,11 +333,11 @@ class Journal:
         if first:  # what was created is among the invoices
             mine = COMMANDS.c.hub_url == self._hub["hub_url"]
             commands = sa.select(COMMANDS).where(mine, COMMANDS.c.state.in_(_TELLING))
+        found = list(connection.execute(commands).all())
+        # the invoices last, so that nothing is done above of which there is no invoice below
         invoices = connection.execute(sa.select(*_INVOICE).where(*new(INVOICES)))
         # tuples, since the collector would go through a hundred thousand rows again and again
-        changes = Changes(list(connection.execute(commands).all()), list(map(tuple, invoices)))
-        self._seen = revision
-        return changes
+        return Changes(found, list(map(tuple, invoices)), revision)
 
     def _set(
         self,

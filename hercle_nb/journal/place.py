@@ -26,8 +26,10 @@ _BUSY = 5.0  # seconds that a locked file, or a server that does not answer, is 
 _PLAIN_SQLITE = ("sqlite", "sqlite+pysqlite")
 _SQLITE = b"SQLite format 3\0"
 _REMOTE = re.compile(
-    r"nfs\d?|cifs|smb\d?|smbfs|afs|ncpfs|9p|ceph|glusterfs|lustre|beegfs|gpfs|davfs|"
-    r"fuse\.(sshfs|ceph|glusterfs|davfs2?|s3fs|rclone|gcsfuse|blobfuse2?|smbnetfs)"
+    r"nfs\d?|cifs|smb\d?|smbfs|afs|afpfs|ncpfs|9p|ceph|glusterfs|lustre|beegfs|gpfs|wekafs|ocfs2|gfs2|davfs|"
+    r"drvfs|vboxsf|prl_fs|"  # another system's disk, shared with this one
+    r"fuse\.(sshfs|ceph|ceph-fuse|glusterfs|mount\.glusterfs|davfs2?|s3fs|rclone|gcsfuse|blobfuse2?|smbnetfs|"
+    r"juicefs|curlftpfs|gvfsd-fuse)"
 )
 _WHY = {  # the beginning of SQLite's name for an error: what it means, and what to do
     "SQLITE_FULL": "the disk is full; free some space",

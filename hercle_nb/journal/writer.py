@@ -196,6 +196,7 @@ class Writer:
                 if work.keeps or not away:
                     work.tell(None, translated)
             return works if away else [work for work in works if work.keeps]
+        self.trouble = ""
         for work, result in zip(works, results, strict=True):
             work.tell(result, None)
         return []
