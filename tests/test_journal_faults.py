@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from traceback import TracebackException
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from hercle_nb._signalr import supervisor
 from tests.fast import until
 from tests.journals import COFFEE, PAIRS, connect, held, lose, row, rows
 from tests.rows import fill, small_disk
+from tests.servers import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +54,12 @@ def test_disk_full_at_the_intent(server: HubProcess, disk: Path) -> None:
         fill_journal(disk, path)
         made = server.created()
         for _ in range(2):
-            with pytest.raises(hercle.JournalError, match=r"j\.db: the disk is full; free some space"):
+            with pytest.raises(
+                hercle.JournalError, match=r"j\.db: the disk is full; free some space"
+            ) as told:
                 hub.create_invoice(**COFFEE, client_id="later")
+            frames = TracebackException.from_exception(told.value, capture_locals=True)
+            assert KEY not in "".join(frames.format())
         assert server.created() == made
         assert "later" not in hub.invoices.index
         (disk / "filler").unlink()
