@@ -117,19 +117,10 @@ class Place:
         if file is None:
             return None
         try:
-            if file.is_dir():
-                raise self.error("it is a folder; name a file in it")
+            if self._is_usable(file):
+                return None
             if self.own:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            kind = file_system(Path(os.path.realpath(file)).parent)
-            if kind is not None and _REMOTE.fullmatch(kind):
-                raise self.error(
-                    f"it is on a network drive ({kind}), where SQLite's locks do not hold; name a file on a "
-                    "disk of this computer, or a PostgreSQL database for several computers"
-                )
-            if file.exists():
-                self._look_into(file)
-                return None
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:  # another kernel was quicker
             return None
@@ -138,6 +129,39 @@ class Place:
                 raise
             raise self.error(_os_advice(error)) from error
         return file
+
+    def check_file(self) -> None:
+        """Look whether a file can be the journal, and make none.
+
+        Raises:
+            JournalError: It cannot.
+        """
+        if self.file is None:
+            return
+        try:
+            there = self._is_usable(self.file)
+            nearest = self.file if there else next(f for f in self.file.parents if f.exists())
+        except JournalError:
+            raise
+        except OSError as error:
+            raise self.error(_os_advice(error)) from error
+        if not os.access(nearest, os.W_OK):
+            raise self.error(_WHY["SQLITE_READONLY"])
+
+    def _is_usable(self, file: Path) -> bool:
+        """Whether there is a file, which then can be a journal."""
+        if file.is_dir():
+            raise self.error("it is a folder; name a file in it")
+        kind = file_system(Path(os.path.realpath(file)).parent)
+        if kind is not None and _REMOTE.fullmatch(kind):
+            raise self.error(
+                f"it is on a network drive ({kind}), where SQLite's locks do not hold; name a file on a "
+                "disk of this computer, or a PostgreSQL database for several computers"
+            )
+        if not file.exists():
+            return False
+        self._look_into(file)
+        return True
 
     def _look_into(self, file: Path) -> None:
         if not file.is_file():

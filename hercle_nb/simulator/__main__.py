@@ -33,6 +33,20 @@ async def _serve(port: int, api_key: str) -> None:
         await server.close()
 
 
+def serve(port: int, api_key: str | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; prints the URL and the key.
+
+    Args:
+        port: Where to listen on 127.0.0.1; 0 takes a free port.
+        api_key: The right key; made at random if not given.
+
+    Raises:
+        ConfigurationError: The port is taken.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(port, api_key or secrets.token_urlsafe()))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -44,12 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.api_key == "":
         parser.error("argument --api-key: is empty; leave it out for a random one")
     try:
-        asyncio.run(_serve(options.port, options.api_key or secrets.token_urlsafe()))
+        serve(options.port, options.api_key)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        pass
     return 0
 
 
