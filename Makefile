@@ -16,7 +16,7 @@ BROKEN := $(shell test -x $(PY) && ! test -e .venv/.installing || echo again)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo lab test check fix bench soak pictures clean again
+.PHONY: help demo lab test check fix docs outputs pictures pins bench soak clean again
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,14 +31,24 @@ test: $(DEV) ## run all tests and all notebooks
 	$(TEST_ENV) $(PY) -m pytest -p tests._strict --nbval-lax --nbval-current-env --nbval-cell-timeout=60 \
 		tests notebooks $(PYTEST_ARGS)
 
-check: $(DEV) ## look at format, lint and types
+check: $(DEV) ## look at format, lint, spelling and types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
+	.venv/bin/codespell
 	$(PY) -m mypy
 
 fix: $(DEV) ## format, and mend what ruff can mend
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+docs: $(DEV) ## build the documentation in build/docs, the notebooks run
+	$(TEST_ENV) $(PY) -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
+
+outputs: $(DEV) ## run the notebooks, and store in them what a reader on GitHub should see
+	$(TEST_ENV) $(PY) scripts/outputs.py
+
+pins: $(DEV) ## renew the versions that Binder installs
+	$(PY) scripts/pins.py
 
 bench: $(DEV) ## run every benchmark
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(TEST_ENV) $(PY) "$$file"; done

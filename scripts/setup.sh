@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 here=$PWD
 unfinished=.venv/.installing # there while an installation runs: found at the start, it was interrupted
 case ,$extras, in # measured, with some room: what .venv takes at its fullest
-*,dev,*) needed_mb=1500 ;;
-*) needed_mb=800 ;;
+*,dev,*) needed_mb=1900 ;;
+*) needed_mb=1100 ;;
 esac
 
 fail() {

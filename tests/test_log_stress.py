@@ -56,11 +56,11 @@ def test_every_reading_is_a_prefix(server: HubProcess) -> None:
     assert len(readings) > 3
     lengths = [len(frame) for frame in readings]
     assert lengths == sorted(lengths)
-    raws, datas = final["raw"].tolist(), final["data"].tolist()
+    raws, contents = final["raw"].tolist(), final["data"].tolist()
     for frame in readings[:: max(1, len(readings) // 20)]:
         assert frame.index.equals(final.index[: len(frame)])
         assert frame["raw"].tolist()[1:] == raws[1 : len(frame)]  # the first is a NaN
-        assert all(mine is theirs for mine, theirs in zip(frame["data"], datas, strict=False))
+        assert all(mine is theirs for mine, theirs in zip(frame["data"], contents, strict=False))
         assert frame["received_at"].equals(final["received_at"].iloc[: len(frame)])
 
 
