@@ -48,7 +48,7 @@ outputs: $(DEV) ## run the notebooks, and store in them what a reader on GitHub 
 	$(TEST_ENV) $(PY) scripts/outputs.py
 
 pins: $(DEV) ## renew the versions that Binder installs
-	$(PY) scripts/pins.py
+	$(PY) scripts/pins.py --upgrade
 
 bench: $(DEV) ## run every benchmark
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(TEST_ENV) $(PY) "$$file"; done

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hercle_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Awaitable
     from types import ModuleType
 
@@ -28,8 +29,8 @@ def run(awaitable: Awaitable[T]) -> T:
     A hub's own verbs do not need it: `Hub` blocks by itself. It is for coroutines of your own.
 
     Raises:
-        ConfigurationError: The installed nest-asyncio would lose queued cells on this ipykernel, or the
-            running loop cannot be patched; says what to install.
+        ConfigurationError: The nest-asyncio that is installed, or that a cell has applied, would lose queued
+            cells on this ipykernel, or the running loop cannot be patched; says what to do instead.
 
     Example:
         >>> import asyncio
@@ -44,7 +45,7 @@ def run(awaitable: Awaitable[T]) -> T:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(waited())
-    nest = _nest_asyncio()
+    nest = _nest_asyncio(loop)
     try:
         nest.apply(loop)
     except ValueError as error:
@@ -54,15 +55,22 @@ def run(awaitable: Awaitable[T]) -> T:
     return loop.run_until_complete(waited())
 
 
-def _nest_asyncio() -> ModuleType:
+def _nest_asyncio(loop: AbstractEventLoop) -> ModuleType:
     """The nest-asyncio that is safe here."""
-    if _release("nest-asyncio2") >= (1, 7, 4):
+    method = getattr(type(loop), "run_until_complete", None)
+    applied = getattr(method, "__module__", "") == "nest_asyncio"  # by a cell; nest-asyncio2 cannot undo it
+    if not applied and _release("nest-asyncio2") >= (1, 7, 4):
         return importlib.import_module("nest_asyncio2")
     kernel = sys.modules.get("ipykernel")
     if kernel is not None and _release("ipykernel") >= (7, 1):
+        advice = (
+            "Restart the kernel and leave out nest_asyncio.apply()"
+            if applied
+            else "Install nest-asyncio2 (pip install 'nest-asyncio2>=1.7.4')"
+        )
         raise ConfigurationError(
             f"With ipykernel {kernel.__version__}, nest-asyncio would leave queued cells waiting for ever. "
-            "Install nest-asyncio2 (pip install 'nest-asyncio2>=1.7.4'), or write `await …` in the cell."
+            f"{advice}, or write `await …` in the cell."
         )
     return importlib.import_module("nest_asyncio")
 

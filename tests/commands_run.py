@@ -38,7 +38,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def running(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that runs until it is interrupted; killed if nobody has."""
+    """A command that runs until it is interrupted; ended if nobody has."""
     with subprocess.Popen(
         [PROGRAM, *arguments],
         env=environment(**variables, PYTHONUNBUFFERED="1"),
@@ -51,7 +51,8 @@ def running(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]
             yield process
         finally:
             if process.poll() is None:
-                process.kill()
+                process.terminate()  # it ends what it has started
+                process.wait(30)
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:

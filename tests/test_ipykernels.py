@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import KernelManager
+
+from tests.environments import packages
+from tests.kernels import MARKS, VERSIONS, kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,11 +16,7 @@ if TYPE_CHECKING:
 
     from jupyter_client.blocking.client import BlockingKernelClient
 
-pytestmark = pytest.mark.filterwarnings(  # zmq's sockets are jupyter_client's to close in order
-    "default::ResourceWarning", "default::pytest.PytestUnraisableExceptionWarning"
-)
-
-VERSIONS = ["6.31.0", "7.0.1", "7.3.0", "7.4.0"]
+pytestmark = MARKS
 CELL = (
     "import hercle_nb as hercle\n"
     "hub = hercle.connect('simulator')\n"
@@ -96,15 +90,8 @@ class Browser:
 def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A kernel of that version with a form and a monitor, and what a browser would see of them."""
     folder = tmp_path_factory.mktemp("kernel")
-    _install(request.param, folder / "packages")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HERCLE_")}
-    environment |= {"PYTHONPATH": str(folder / "packages"), "IPYTHONDIR": str(folder / "ipython")}
-    manager = KernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-    manager.start_kernel(env=environment)
-    client = manager.blocking_client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
+    before = packages(folder / "packages", f"ipykernel=={request.param}")
+    with kernel(folder / "home", before=before) as client:
         browser = Browser(client)
         client.execute("import ipykernel; print(ipykernel.__version__)")
         browser.hear(lambda: request.param in browser.printed)
@@ -112,22 +99,6 @@ def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         client.execute(CELL)
         browser.hear(lambda: [state for state in browser.states.values() if state.get("face") == "form"])
         yield browser
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-
-
-def _install(version: str, folder: Path) -> None:
-    """Put an ipykernel beside the one that is installed."""
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--target", str(folder)]
-    done = subprocess.run(
-        [*command, "--disable-pip-version-check", f"ipykernel=={version}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        pytest.skip(f"ipykernel {version} cannot be downloaded: pip install ipykernel=={version}")
 
 
 def test_threads_reach_the_browser(browser: Browser) -> None:

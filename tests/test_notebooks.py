@@ -1,14 +1,12 @@
-"""The gallery: what every notebook has in common, what is stored in it, and that it runs as Run All runs it.
+"""The gallery: what every notebook has in common, and what is stored in it.
 
-Here every cell is queued at once; nbval runs them cell by cell, and compares what is stored.
+nbval runs them cell by cell and compares what is stored; `test_queued_cells` queues all of their cells.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import re
-import sys
 from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
@@ -16,10 +14,10 @@ from typing import Any
 
 import nbformat
 import pytest
-from jupyter_client.manager import KernelManager
 from PIL import Image
 
 from scripts.outputs import METADATA, STORED, store
+from tests.kernels import code_cells
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -58,12 +56,6 @@ each = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem
 each_of_the_gallery = pytest.mark.parametrize("stem", GALLERY)
 
 
-def code_cells(notebook: Path) -> list[str]:
-    """The source of every code cell."""
-    cells = json.loads(notebook.read_text())["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-
-
 def read(notebook: Path | str) -> Any:
     """A notebook by its path, or by its name in the gallery."""
     return nbformat.read(FOLDER / f"{notebook}.ipynb" if isinstance(notebook, str) else notebook, 4)
@@ -73,30 +65,6 @@ def links(stem: str) -> list[str]:
     """Where the prose of a notebook links to, outside addresses left out."""
     prose = "\n".join(cell.source for cell in read(stem).cells if cell.cell_type == "markdown")
     return [target for target in re.findall(r"\]\(([^)]+)\)", prose) if "://" not in target]
-
-
-@each
-def test_all_cells_queued_at_once(notebook: Path, tmp_path: Path) -> None:
-    """Every cell of a notebook runs when all are queued at once, and none is left waiting."""
-    manager = KernelManager(kernel_name="python3", connection_file=str(tmp_path / "kernel.json"))
-    manager.kernel_spec.argv[0] = sys.executable
-    manager.start_kernel(cwd=str(tmp_path), extra_arguments=["--log-level=ERROR"])
-    client = manager.blocking_client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        waiting = {client.execute(source): source for source in code_cells(notebook)}
-        while waiting:
-            reply = client.get_shell_msg(timeout=60)
-            source = waiting.pop(reply["parent_header"].get("msg_id"), None)
-            content = reply["content"]
-            assert content["status"] == "ok" or source is None, "\n".join(
-                [str(source), *content["traceback"]]
-            )
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-        manager.cleanup_resources()
 
 
 def test_the_gallery_is_complete() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,39 @@ def test_which_is_used(
         monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     else:
         monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace(__version__="faked"))
-    assert _run._nest_asyncio().__name__ == used
+    with closing(asyncio.new_event_loop()) as loop:
+        assert _run._nest_asyncio(loop).__name__ == used
+
+
+def test_where_nest_asyncio_was_applied() -> None:
+    """A loop that nest-asyncio patched is never nest-asyncio2's, and refused in a kernel that loses cells."""
+    lines = run_program("""
+        import asyncio, sys
+        import nest_asyncio
+        from types import SimpleNamespace
+        import hercle_nb
+        from hercle_nb import _run
+
+        async def cell():
+            nest_asyncio.apply()
+            print(hercle_nb.run(asyncio.sleep(0, "blocked")), "nest_asyncio2" in sys.modules)
+            _run._release = {"nest-asyncio2": (1, 7, 4), "ipykernel": (7, 4, 0)}.__getitem__
+            sys.modules["ipykernel"] = SimpleNamespace(__version__="7.4.0")
+            waiting = asyncio.sleep(0, "by hand")
+            try:
+                hercle_nb.run(waiting)
+            except hercle_nb.ConfigurationError as error:
+                print(error)
+            print(await waiting)
+
+        asyncio.run(cell())
+    """)
+    assert lines == [
+        "blocked False",
+        "With ipykernel 7.4.0, nest-asyncio would leave queued cells waiting for ever. Restart the kernel "
+        "and leave out nest_asyncio.apply(), or write `await …` in the cell.",
+        "by hand",
+    ]
 
 
 def test_releases() -> None:
