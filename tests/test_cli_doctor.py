@@ -115,7 +115,7 @@ def test_unreachable(url: str, said: str) -> None:
     assert done.returncode == 1
     [found] = bad(done.stdout)
     assert found.startswith(said)
-    assert found.endswith(".") or "; " in found
+    assert " -> " in found or "; " in found
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
@@ -234,7 +234,7 @@ def test_kernel_of_another_python(tmp_path: Path) -> None:
     (folder / "kernel.json").write_text(json.dumps(spec))
     done = run("doctor", JUPYTER_PATH=str(tmp_path), JUPYTER_PREFER_ENV_PATH="0")
     [found] = [text for mark, text in findings(done.stdout) if mark == "note" and "python-of-old" in text]
-    assert "Run: " + str(Path(sys.executable).parent) in found
+    assert "-> " + str(Path(sys.executable).parent) in found
     assert "-m ipykernel install --user --name hercle" in found
     assert done.returncode == 0
 
@@ -246,13 +246,13 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_version", lambda name: wrong.get(name, real(name)))
     found = {finding.text.split(" ")[0]: finding for finding in doctor.packages() if finding.mark != "ok"}
     assert (found["pandas"].mark, found["pandas"].text) == ("BAD", "pandas 2.3.3 is not >=3")
-    assert found["pandas"].advice == "Run: pip install --upgrade hercle_nb"
+    assert found["pandas"].advice == "pip install --upgrade hercle_nb"
     notes = [finding for finding in found.values() if finding.mark == "note"]
     listed = [finding for finding in doctor.packages() if finding.mark == "note"]
     assert notes
     assert [(finding.text.split(" (")[0], finding.advice) for finding in listed] == [
-        ("not installed: voila", "Run: pip install 'hercle_nb[lab]'"),
-        ("not installed: psycopg", "Run: pip install 'hercle_nb[postgres]'"),
+        ("not installed: voila", "pip install 'hercle_nb[lab]'"),
+        ("not installed: psycopg", "pip install 'hercle_nb[postgres]'"),
     ]
 
 

@@ -81,8 +81,14 @@ def examine(environment: str | None, url: str | None) -> bool:
 
 
 def _show(finding: Finding) -> None:
-    text = f"{finding.text}. {finding.advice}." if finding.advice else finding.text
-    wrapped = textwrap.fill(
+    mark = click.style(f"{finding.mark:<4}", fg=_COLOURS[finding.mark])
+    click.echo(f"{mark}  {_wrapped(finding.text).lstrip()}")
+    if finding.advice:
+        click.echo(_wrapped(f"-> {finding.advice}"))
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(
         text,
         min(shutil.get_terminal_size().columns, 100),
         initial_indent=" " * 6,
@@ -90,7 +96,6 @@ def _show(finding: Finding) -> None:
         break_long_words=False,  # names and commands stay whole, to be copied
         break_on_hyphens=False,
     )
-    click.echo(f"{click.style(f'{finding.mark:<4}', fg=_COLOURS[finding.mark])}  {wrapped.lstrip()}")
 
 
 def packages() -> Iterator[Finding]:
@@ -114,10 +119,10 @@ def _group(extra: str, group: list[Requirement]) -> Iterator[Finding]:
     if not problems:
         yield Finding("ok", f"{extra and f'[{extra}] '}{', '.join(have)}")
     elif extra:
-        command = f"Run: pip install 'hercle_nb[{extra}]'"
+        command = f"pip install 'hercle_nb[{extra}]'"
         yield Finding("BAD" if wrong else "note", f"{'; '.join(problems)} ({_EXTRAS[extra]})", command)
     else:
-        yield Finding("BAD", "; ".join(problems), "Run: pip install --upgrade hercle_nb")
+        yield Finding("BAD", "; ".join(problems), "pip install --upgrade hercle_nb")
 
 
 def jupyter() -> Iterator[Finding]:
@@ -131,20 +136,20 @@ def jupyter() -> Iterator[Finding]:
         yield Finding(
             "BAD",
             f"ipykernel {kernel} was never tried with hercle_nb",
-            "Run: pip install --upgrade 'ipykernel>=6.31'",
+            "pip install --upgrade 'ipykernel>=6.31'",
         )
     elif Version(kernel) >= Version("7.1") and (not nest2 or Version(nest2) < Version("1.7.4")):
         yield Finding(
             "note",
             f"ipykernel {kernel} with nest-asyncio loses the cells that are queued behind one that uses it; "
             "hercle.run() refuses there",
-            "Run: pip install 'nest-asyncio2>=1.7.4'",
+            "pip install 'nest-asyncio2>=1.7.4'",
         )
     elif Version(kernel) == Version("7.0.1"):
         yield Finding(
             "note",
             "ipykernel 7.0.1 loses what other packages' threads change in widgets; ours are right",
-            "Run: pip install --upgrade ipykernel",
+            "pip install --upgrade ipykernel",
         )
     else:
         yield Finding(
@@ -171,7 +176,7 @@ def _kernel_of_jupyter() -> Iterator[Finding]:
         yield Finding(
             "note",
             f"the kernel python3 of Jupyter is {python}, not this Python: hercle_nb may be missing in it",
-            f"Run: {sys.executable} -m ipykernel install --user --name hercle, and choose the kernel hercle",
+            f"{sys.executable} -m ipykernel install --user --name hercle, and choose the kernel hercle",
         )
 
 
