@@ -42,6 +42,7 @@ fix: $(DEV) ## format, and mend what ruff can mend
 	.venv/bin/ruff check --fix .
 
 docs: $(DEV) ## build the documentation in build/docs, the notebooks run
+	@rm -rf build/docs build/doctrees
 	$(TEST_ENV) $(PY) -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
 
 outputs: $(DEV) ## run the notebooks, and store in them what a reader on GitHub should see

@@ -68,8 +68,12 @@ class Face:
     def stats(self) -> dict[str, Any]:
         """Counters since the hub was made, as a flat mapping; sizes in bytes, times in seconds.
 
-        ``last_message_age`` is None without a connection, the percentiles of the round trip (of the last
-        thousand commands) are None before the first.
+        Returns:
+            ``attempts`` to connect, ``reconnects``, ``gaps``, ``bytes_in``, ``bytes_out``, ``messages_in``,
+            ``messages_out``, ``events``, ``events_dropped`` (rows evicted), ``callback_errors``,
+            ``callback_drops`` (rows evicted before slow callbacks and streams saw them),
+            ``last_message_age`` (None without a connection), ``round_trip_p50`` and ``round_trip_p95`` (of
+            the last thousand commands; None before the first), and ``last_error`` (None while connected).
         """
         core, supervisor = self._core, self._core.supervisor
         trips = sorted(core.round_trips)
@@ -102,6 +106,15 @@ class Face:
         Raises:
             InvalidRequest: The callback cannot be called, or the pattern is no text.
             ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> import queue
+            >>> import hercle_nb as hercle
+            >>> seen = queue.SimpleQueue()
+            >>> with hercle.connect("simulator") as hub, hub.prices("BTCUSDT"):
+            ...     handle = hub.on_event(seen.put, "execution.feeds.*")
+            ...     seen.get(timeout=10).data["pair"]
+            'BTCUSDT'
         """
         if self._portal.forked:
             raise ConnectionFailed(FORKED)
@@ -115,9 +128,16 @@ class Face:
         """Every hub event so far, with our commands and the connection's changes between them.
 
         Returns:
-            A DataFrame as `EventLog.frame` describes it: index ``seq``, columns ``received_at``, ``kind``,
-            ``connection``, ``target``, ``subject``, ``client_id``, ``data``, ``channel``, ``topic``,
-            ``type``, ``raw``.
+            A DataFrame as `EventLog.frame` describes it, with index ``seq`` and columns ``received_at``,
+            ``kind``, ``connection``, ``target``, ``subject``, ``client_id``, ``data``, ``channel``,
+            ``topic``, ``type``, ``raw``.
+
+        Example:
+            >>> import hercle_nb as hercle
+            >>> with hercle.connect("simulator") as hub:
+            ...     invoice = hub.create_invoice(0.001, "Payment for services", 24)
+            ...     hub.events["subject"].dropna().to_list()
+            ['connection.opened', 'execution.invoice.created']
         """
         return self.log.frame()
 
@@ -180,7 +200,7 @@ class Face:
     def export_invoices(self, path: str | PathLike[str]) -> None:
         """Write the frame `invoices` to a file: ``.csv``, ``.xlsx`` or ``.parquet``.
 
-        Amounts are exact in all three, and no memo can become a formula; see `invoice_export`.
+        Amounts are exact in all three, and no memo can become a formula.
 
         Args:
             path: Where to. The file is complete or as it was before.
@@ -189,6 +209,15 @@ class Face:
             InvalidRequest: Another suffix, or more than Excel takes.
             ConfigurationError: openpyxl (for Excel) or pyarrow (for Parquet) is not installed.
             OSError: It cannot be written.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import hercle_nb as hercle
+            >>> with hercle.connect("simulator") as hub, tempfile.TemporaryDirectory() as folder:
+            ...     invoice = hub.create_invoice(0.001, "Payment for services", 24)
+            ...     hub.export_invoices(file := pathlib.Path(folder) / "invoices.csv")
+            ...     "Payment for services" in file.read_text()
+            True
         """
         from hercle_nb.invoice_export import write_invoices  # deferred: brings pandas
 
@@ -206,6 +235,17 @@ class Face:
         Raises:
             InvalidRequest: The callback cannot be called.
             ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> import queue
+            >>> import hercle_nb as hercle
+            >>> paid = queue.SimpleQueue()
+            >>> with hercle.connect("simulator") as hub:
+            ...     watch = hub.on_paid(paid.put)
+            ...     hub.simulator.pay(hub.create_invoice(0.001, client_id="order-17"))
+            ...     frame = hub.refresh_invoices()  # or wait for the next look at the hub's list
+            ...     paid.get(timeout=10).client_id
+            'order-17'
         """
         from hercle_nb.payments import Watch  # deferred: the hub's thread has it
 

@@ -73,6 +73,18 @@ class AsyncHub(Face):
     """A hub for coroutines: the verbs of `Hub`, awaitable on any running loop.
 
     The connection lives on a thread of its own, so it stays alive whatever the awaiting loop does.
+
+    Attributes:
+        log: The `EventLog`.
+        timeout: Seconds that a verb waits unless told otherwise.
+
+    Example:
+        >>> import asyncio
+        >>> async def create():
+        ...     async with await connect_async("simulator") as hub:
+        ...         return await hub.create_invoice(0.001, "Payment for services", 24)
+        >>> asyncio.run(create()).amount_sat
+        100000
     """
 
     def __init__(self, core: Core, portal: Portal, timeout: float) -> None:
@@ -241,6 +253,14 @@ class AsyncHub(Face):
         Raises:
             InvalidRequest: The pattern is no text.
             HercleError: At once, if the hub is closed; while it runs, if the hub ended by itself.
+
+        Example:
+            >>> import asyncio
+            >>> async def first_price():
+            ...     async with await connect_async("simulator") as hub, await hub.prices("BTCUSDT"):
+            ...         return await anext(hub.stream("execution.feeds.*"))
+            >>> asyncio.run(first_price()).data["pair"]
+            'BTCUSDT'
         """
         if not isinstance(subject, str):
             raise InvalidRequest('stream() takes a pattern such as "execution.*".')

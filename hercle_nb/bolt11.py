@@ -55,9 +55,20 @@ class PaymentRequest:
         currency: ``bc`` (mainnet), ``tb`` (testnet), ``tbs`` (signet) or ``bcrt`` (regtest).
         amount_msat: The amount in msat, or None where the payer chooses it.
         timestamp: When it was made, in seconds since 1970.
+        payment_hash: The SHA-256 of the preimage.
+        payment_secret: What the payer must show to the last hop.
+        description: The memo.
+        description_hash: The SHA-256 of a memo that is elsewhere, instead of ``description``.
         expiry: Seconds until it expires, as written; see `expiry_effective`.
+        min_final_cltv_expiry: Blocks that the last hop must leave, as written; see
+            `min_final_cltv_expiry_effective`.
+        feature_bits: The numbers of the feature bits that are set (BOLT 9), ascending.
+        signature: The signature's 64 bytes.
+        recovery_flag: 0 to 3, with which the payee's key follows from the signature.
         payee: The node's public key, from the ``n`` field or else from the signature.
         fallbacks: On-chain addresses as version (17 P2PKH, 18 P2SH, else witness) and hash or program.
+        route_hints: The last hops of private routes, each a tuple of `RouteHop`.
+        metadata: What the payer is to hand to the last hop.
         warnings: A sentence for each skipped field.
         problems: A sentence for each reason why it is not payable.
         ignored: Type and length (in groups of 5 bits) of each skipped field.
@@ -86,12 +97,12 @@ class PaymentRequest:
 
     @property
     def expiry_effective(self) -> int:
-        """Seconds until it expires: 3600 where it does not say."""
+        """Seconds until it expires, 3600 where it does not say."""
         return 3600 if self.expiry is None else self.expiry
 
     @property
     def min_final_cltv_expiry_effective(self) -> int:
-        """Blocks that the last hop must leave: 18 where it does not say."""
+        """Blocks that the last hop must leave, 18 where it does not say."""
         return 18 if self.min_final_cltv_expiry is None else self.min_final_cltv_expiry
 
     @property
@@ -133,6 +144,13 @@ def decode_payment_request(text: str) -> PaymentRequest:
             ``mixed_case``, ``bad_prefix``, ``too_short``, ``bad_checksum``, ``bad_amount``, ``sub_msat``,
             ``truncated_tag``, ``non_minimal``, ``missing_payment_hash``, ``description``,
             ``unrecoverable``, ``high_s`` or ``bad_signature``.
+
+    Example:
+        >>> import hercle_nb as hercle
+        >>> with hercle.connect("simulator") as hub:
+        ...     text = hub.create_invoice(0.001, "Payment for services", 24).payment_request
+        >>> decode_payment_request(text).description
+        'Payment for services'
     """
     return _decode(text, _payee)
 

@@ -178,7 +178,7 @@ class Hub(Face):
         An interrupt raises `KeyboardInterrupt` with a note of how far it came; `batch` is what is done.
 
         Args:
-            rows: A DataFrame, the path of a CSV file, or dicts or `InvoiceRequest`s. The columns
+            rows: A DataFrame, the path of a CSV file, or dicts or `InvoiceRequest` objects. The columns
                 ``amount_btc`` or ``amount_sat``, ``memo``, ``expiry_hours`` and ``client_id`` are found
                 however they are written ("Amount BTC"); any others are carried through.
             batch_id: Any text; a row's ClientId is made from it and the row's number. None makes one, prints
@@ -234,6 +234,13 @@ class Hub(Face):
             CommandRejected: The hub refused.
             HubTimeout: No answer in time.
             ConnectionFailed: The hub is closed, or its list is larger than this client takes.
+
+        Example:
+            >>> with connect("simulator") as hub:
+            ...     invoice = hub.create_invoice(0.001, "Payment for services", 24)
+            ...     hub.simulator.pay(invoice)
+            ...     hub.refresh_invoices()["status"].to_list()
+            ['paid']
         """
         return self._wait(self.aio.refresh_invoices(timeout=timeout))
 
@@ -283,7 +290,7 @@ class Hub(Face):
             timeout: Seconds to wait for the list; None for the hub's own.
 
         Returns:
-            What was found: ``outcome`` is ``adopted``, ``not found``, ``several`` or ``dismissed``.
+            What was found; its ``outcome`` is ``adopted``, ``not found``, ``several`` or ``dismissed``.
 
         Raises:
             InvalidRequest: No such command is of unknown outcome, or another key sent it.
@@ -291,6 +298,17 @@ class Hub(Face):
             HubTimeout: No list in time.
             JournalError: The decision could not be written.
             ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> hub = connect("simulator")
+            >>> hub.simulator.faults.noReply = True
+            >>> hub.create_invoice(0.001, client_id="tea-1", timeout=0.2)  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            OutcomeUnknown: CreateLightningInvoice with ClientId tea-1 was sent …
+            >>> hub.simulator.faults.clear()
+            >>> hub.resolve("tea-1").outcome
+            'adopted'
+            >>> hub.close()
         """
         return self._wait(self.aio.resolve(client_id, dismiss=dismiss, timeout=timeout))
 
@@ -338,6 +356,12 @@ class Hub(Face):
             OutcomeUnknown: No completion of any other method, which may have changed something.
             JournalError: The journal could not be written, which holds any other method; nothing was sent.
             ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> with connect("simulator") as hub:
+            ...     hub.invoke("GetBalances", "balances-1")
+            ...     hub.wait_for("account.*", since=0).subject
+            'account.balances.snapshot'
         """
         return self._wait(self.aio.invoke(method, *args, timeout=timeout))
 
@@ -367,6 +391,12 @@ class Hub(Face):
         Raises:
             HubTimeout: None came in time.
             ConnectionFailed: The hub is closed.
+
+        Example:
+            >>> with connect("simulator") as hub:
+            ...     hub.simulator.push("executionEvents", {"subject": "desk.note", "data": {"text": "Hello"}})
+            ...     hub.wait_for("desk.*", since=0).data["text"]
+            'Hello'
         """
         begin = self.log.next_seq if since is None else since
         return self._wait(
@@ -431,6 +461,14 @@ class Hub(Face):
 
         Raises:
             InvalidRequest: A default breaks a rule.
+
+        Example:
+            >>> hub = connect("simulator")
+            >>> form = hub.form(amount_btc="0.0005", memo="Coffee for the team")
+            >>> form.invoice is None  # until somebody presses the button
+            True
+            >>> form.close()
+            >>> hub.close()
         """
         from hercle_nb.widgets._draft import Draft
         from hercle_nb.widgets.form import InvoiceForm

@@ -68,6 +68,16 @@ class InvoiceRequest:
 
     Raises:
         InvalidRequest: An argument breaks a rule; the message shows what to write instead.
+
+    Attributes:
+        client_id: The ClientId, the one given or made.
+        amount_msat: The amount in millisatoshis.
+        memo: The memo in NFC, or None.
+        expiry_hours: The expiry in hours, or None.
+
+    Example:
+        >>> InvoiceRequest("0.001", "Payment for services", 24, "order-17").amount_msat
+        100000000
     """
 
     client_id: str

@@ -91,7 +91,7 @@ class Invoice:
 
     @property
     def status(self) -> str:
-        """``open``, ``paid``, ``expired`` (by this computer's clock) or ``closed``; see `states.state_of`."""
+        """``open``, ``paid``, ``expired`` (by this computer's clock) or ``closed`` by the hub."""
         late = datetime.now(UTC) >= self.expires_at
         return state_of(proven=self.paid, hub_status=self.hub_status, late=late)
 

@@ -36,6 +36,13 @@ class EventLog:
     Args:
         max_events: At least this many rows are kept, at most a tenth more; older ones are evicted.
         max_bytes: The same for the raw messages of all rows together.
+
+    Example:
+        >>> import hercle_nb as hercle
+        >>> with hercle.connect("simulator") as hub:
+        ...     event = hub.command("GetBalances")
+        ...     hub.log["account.balances.snapshot"]["baseCurrency"].to_list()
+        ['EUR']
     """
 
     def __init__(self, max_events: int = 1_000_000, max_bytes: int = 1 << 30) -> None:
@@ -68,7 +75,7 @@ class EventLog:
 
     @property
     def gaps(self) -> pd.DataFrame:
-        """When there was no connection, so that events may be missing: one row for each loss.
+        """When there was no connection, so that events may be missing; one row for each loss.
 
         Returns:
             Columns ``connection`` int32 (the one that was lost), ``lost_at``, ``back_at``
@@ -227,6 +234,14 @@ class EventLog:
 
         Raises:
             OSError: It cannot be written; what was there is as it was.
+
+        Example:
+            >>> import pathlib, tempfile
+            >>> import hercle_nb as hercle
+            >>> with hercle.connect("simulator") as hub, tempfile.TemporaryDirectory() as folder:
+            ...     file = hub.log.to_jsonl(pathlib.Path(folder) / "events.jsonl")
+            ...     len(EventLog.read_jsonl(file)) == len(hub.log)
+            True
         """
         from hercle_nb.log_jsonl import write_jsonl
 
@@ -295,6 +310,15 @@ class EventLog:
             InvalidRequest: No such span, or the folder holds Parquet files of others.
             ConfigurationError: pyarrow is not installed.
             OSError: The folder cannot be made or written to.
+
+        Example:
+            >>> import tempfile
+            >>> import hercle_nb as hercle
+            >>> with hercle.connect("simulator") as hub, tempfile.TemporaryDirectory() as folder:
+            ...     recorder = hub.log.record(folder, every="5min")
+            ...     recorder.cancel()
+            ...     len(EventLog.read_parquet(folder)) == recorder.rows
+            True
         """
         from hercle_nb.recorder import Recorder
 

@@ -6,7 +6,6 @@ import doctest
 import importlib
 import inspect
 import pkgutil
-from pathlib import Path
 
 import pytest
 
@@ -59,12 +58,6 @@ def test_public_names() -> None:
     assert sorted(hercle.__all__) == sorted(PUBLIC)
     for name in PUBLIC:
         assert hasattr(hercle, name)
-
-
-def test_readme_names_every_public_name() -> None:
-    """Every public name but the errors' base appears in the README."""
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    assert [name for name in PUBLIC if name not in readme] == []
 
 
 def signature(function: object) -> list[tuple[str, object, object, object]]:

@@ -43,6 +43,8 @@ class _Commands(click.Group):
                 signal.signal(getattr(signal, name), signal.default_int_handler)
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read has gone; click knows what to do
+            raise
         except (HercleError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
