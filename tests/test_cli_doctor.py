@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hercle_nb._signalr import negotiate
-from hercle_nb.cli import doctor
+from hercle_nb.cli import installed, reach
 from hercle_nb.config import resolve
 from tests.commands_run import run
 from tests.journals import sent
@@ -145,7 +145,7 @@ def test_clock(monkeypatch: pytest.MonkeyPatch, server: HubProcess, seconds: int
         time = staticmethod(lambda: clock() - seconds)
 
     monkeypatch.setattr(negotiate, "time", Clock)
-    found = list(doctor._negotiate(server.url, resolve("sandbox", KEY, server.url).key))
+    found = list(reach._negotiate(server.url, resolve("sandbox", KEY, server.url).key))
     [line] = [finding for finding in found if finding.text.startswith("clock: ")]
     if said:
         number = int(
@@ -172,16 +172,16 @@ def test_proxy(server: HubProcess) -> None:
 def test_hub_that_refuses_balances(any_server: HubProcess | ScriptedHub) -> None:
     """A hub that answers with a refusal has answered."""
     any_server.mode(reject=True)
-    found = list(doctor._round_trip(resolve("sandbox", KEY, any_server.url)))
+    found = list(reach._round_trip(resolve("sandbox", KEY, any_server.url)))
     assert [finding.mark for finding in found] in (["note"], ["ok"])
     assert found[0].text.startswith("round trip: the hub ")
 
 
 def test_hub_that_says_nothing(any_server: HubProcess | ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub that takes a query and never answers it is found."""
-    monkeypatch.setattr(doctor, "_TIMEOUT", 1.0)
+    monkeypatch.setattr(reach, "_TIMEOUT", 1.0)
     any_server.mode(noReply=True, swallow=True)
-    found = list(doctor._round_trip(resolve("sandbox", KEY, any_server.url)))
+    found = list(reach._round_trip(resolve("sandbox", KEY, any_server.url)))
     assert [finding.mark for finding in found] == ["BAD"]
 
 
@@ -215,9 +215,9 @@ def test_known_combinations(
 ) -> None:
     """Combinations that are known to go wrong are named, with what to install."""
     versions = {"ipykernel": ipykernel, "nest-asyncio2": nest2, "nest-asyncio": "1.6.0"}
-    monkeypatch.setattr(doctor, "_version", versions.__getitem__)
-    monkeypatch.setattr(doctor, "_kernel_of_jupyter", lambda: iter(()))
-    [found] = doctor.jupyter()
+    monkeypatch.setattr(installed, "_version", versions.__getitem__)
+    monkeypatch.setattr(installed, "_kernel_of_jupyter", lambda: iter(()))
+    [found] = installed.jupyter()
     assert (found.mark, found.text[: len(said)]) == (mark, said)
     assert advice in found.advice
 
@@ -241,14 +241,14 @@ def test_kernel_of_another_python(tmp_path: Path) -> None:
 
 def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that is missing or too old is named with the command that mends it; an extra's is a note."""
-    real = doctor._version
+    real = installed._version
     wrong = {"pandas": "2.3.3", "voila": "", "psycopg": ""}
-    monkeypatch.setattr(doctor, "_version", lambda name: wrong.get(name, real(name)))
-    found = {finding.text.split(" ")[0]: finding for finding in doctor.packages() if finding.mark != "ok"}
+    monkeypatch.setattr(installed, "_version", lambda name: wrong.get(name, real(name)))
+    found = {finding.text.split(" ")[0]: finding for finding in installed.packages() if finding.mark != "ok"}
     assert (found["pandas"].mark, found["pandas"].text) == ("BAD", "pandas 2.3.3 is not >=3")
-    assert found["pandas"].advice == "pip install --upgrade hercle_nb"
+    assert found["pandas"].advice == "pip install 'pandas>=3'"
     notes = [finding for finding in found.values() if finding.mark == "note"]
-    listed = [finding for finding in doctor.packages() if finding.mark == "note"]
+    listed = [finding for finding in installed.packages() if finding.mark == "note"]
     assert notes
     assert [(finding.text.split(" (")[0], finding.advice) for finding in listed] == [
         ("not installed: voila", "pip install 'hercle_nb[lab]'"),
@@ -256,8 +256,18 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_package_that_cannot_be_imported(tmp_path: Path) -> None:
+    """Where a package is broken the others are looked at all the same, and there is no traceback."""
+    (tmp_path / "aiohttp.py").write_text("raise ImportError('half of it is missing')")
+    done = run("doctor", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert bad(done.stdout) == [
+        "the connection cannot be tried: half of it is missing -> Mend the packages first"
+    ]
+
+
 def test_everything_of_the_metadata_is_looked_at() -> None:
     """Every package that the metadata asks for is in a finding."""
-    text = " ".join(finding.text for finding in doctor.packages())
+    text = " ".join(finding.text for finding in installed.packages())
     for name in ("pysignalr", "sqlalchemy", "jupyterlab", "openpyxl", "psycopg", "pyarrow"):
         assert f"{name} " in text
