@@ -154,6 +154,7 @@ def test_passwords_are_masked(journal: str) -> None:
         (f"nonsense://ann:{PASSWORD}@h/d", "cannot be read as a URL"),
         (f"postgresql+nonsense://ann:{PASSWORD}@h/d", "cannot be read as a URL"),
         (f"mysql+pymysql://ann:{PASSWORD}@h/d", "needs pymysql.*pip install"),
+        (f"mysql://ann:{PASSWORD}@h/d", "needs MySQLdb.*pip install 'mysqlclient'"),
         (f"postgresql+psycopg_async://ann:{PASSWORD}@h/d", "asynchronous"),
         (f"postgresql://ann:{PASSWORD}@h:{PASSWORD}/d", "cannot be read as a URL"),
         (f"postgresql://ann:x@h:5432:{PASSWORD}/d", "cannot be read as a URL"),

@@ -41,6 +41,7 @@ _WHY = {  # the beginning of SQLite's name for an error: what it means, and what
     "SQLITE_CANTOPEN": "it cannot be opened; look whether its folder is there and writable",
     "SQLITE_IOERR": "the disk failed; look whether it is there and has space",
 }
+_INSTALLED_BY = {"psycopg": "hercle_nb[postgres]", "MySQLdb": "mysqlclient"}  # else by the module's own name
 _WAY_OUT = "journal=False in hercle.connect() does without one."
 
 
@@ -266,7 +267,7 @@ def _parsed(text: str) -> tuple[Place, str]:
         dialect.import_dbapi()
     except ImportError as error:
         name = error.name or "a driver"
-        extra = "hercle_nb[postgres]" if name == "psycopg" else name
+        extra = _INSTALLED_BY.get(name, name)
         return nothing, f"needs {name}, which is not installed; run pip install '{extra}'."
     except (ArgumentError, NoSuchModuleError, ValueError):
         return nothing, f"cannot be read as a URL; {_FORM}."
