@@ -179,6 +179,10 @@ def _check_url(url: str, environment: str, *, allow_insecure: bool) -> None:
         )
     if not host.isascii():  # an international host can spell another one, the production hub's too
         raise ConfigurationError("The url's host must be ASCII; write an international name as xn--….")
+    if not all(0 < len(label) < 64 for label in host.rstrip(".").split(".")):
+        raise ConfigurationError(
+            f"The url's host {host[:80]} cannot be one: a part of it is empty or too long."
+        )
     if parts.scheme == "http" and not allow_insecure and not is_loopback(url):
         raise ConfigurationError(
             f"Plain http would show the key to everybody on the way to {host}; write https://, "

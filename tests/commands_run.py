@@ -6,9 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +40,8 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def running(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that runs until it is interrupted; ended if nobody has."""
+def running(*arguments: str, nohup: bool = False, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that runs until it is interrupted; killed with all that it started if nobody has."""
     with subprocess.Popen(
         [PROGRAM, *arguments],
         env=environment(**variables, PYTHONUNBUFFERED="1"),
@@ -46,13 +49,19 @@ def running(*arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=(lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if nohup else None,
     ) as process:
+        limit = threading.Timer(120, process.kill)  # what waits for a line of it then fails
+        limit.start()
         try:
             yield process
         finally:
-            if process.poll() is None:
-                process.terminate()  # it ends what it has started
-                process.wait(30)
+            limit.cancel()
+            limit.join()
+            started = [process] if process.poll() is None else []
+            started += psutil.Process(process.pid).children(recursive=True) if started else []
+            for one in started:
+                one.kill()
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:

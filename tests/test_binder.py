@@ -97,8 +97,9 @@ class Memory(threading.Thread):
         """Look once."""
         total = 0
         for process in [self._process, *self._process.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                total += process.memory_full_info().pss
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+                memory = process.memory_full_info()
+                total += getattr(memory, "pss", memory.uss)  # only Linux knows what is shared
         self.peak = max(self.peak, total)
 
 

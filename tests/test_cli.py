@@ -65,6 +65,7 @@ def test_version() -> None:
         ["simulator", "--port", "70000"],
         ["record", "events", "--url", "https://secret-of-mine@host/hub"],
         ["record", "events", "--url", "http://host.example/hub"],
+        ["record", "events", "--url", "https://hub..example/v1"],
         ["record", "events", "--environment", "sandbox"],
         ["record", __file__],
     ],

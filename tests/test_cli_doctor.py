@@ -19,6 +19,7 @@ from hercle_nb.config import resolve
 from tests.commands_run import run
 from tests.journals import sent
 from tests.lenient import lenient_server
+from tests.scripted import scripted_hub
 from tests.servers import KEY, self_signed
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def test_key_with_a_space(server: HubProcess) -> None:
             "negotiate: No hub answers at http://127.0.0.1:9/hub: the connection was refused",
         ),
         ("https://127.0.0.1:9/hub", "TLS: 127.0.0.1 on port 9: Connection refused"),
+        (f"https://{'a' * 64}.example/v1", "The url's host aaaa"),
         ("https://user:pw@hub.invalid/v1", "The url holds a user or password"),
         ("https://publicapi.hercle.financial/x", "publicapi.hercle.financial is the production hub"),
     ],
@@ -115,7 +117,7 @@ def test_unreachable(url: str, said: str) -> None:
     assert done.returncode == 1
     [found] = bad(done.stdout)
     assert found.startswith(said)
-    assert " -> " in found or "; " in found
+    assert " -> " in found or "; " in found or "too long" in found
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
@@ -153,7 +155,7 @@ def test_clock(monkeypatch: pytest.MonkeyPatch, server: HubProcess, seconds: int
         )
         assert abs(number - abs(seconds)) <= 2
         assert f" s {said} the hub's" in line.text
-        assert "set-ntp" in line.advice
+        assert "set its clock" in line.advice
     assert (line.mark, line.text == "clock: at one with the hub's") == (
         ("note", False) if said else ("ok", True)
     )
@@ -169,18 +171,28 @@ def test_proxy(server: HubProcess) -> None:
     assert run("doctor", "--url", server.url, HERCLE_API_KEY=KEY, **variables).returncode == 0
 
 
-def test_hub_that_refuses_balances(any_server: HubProcess | ScriptedHub) -> None:
+def test_hub_that_refuses_balances() -> None:
     """A hub that answers with a refusal has answered."""
-    any_server.mode(reject=True)
-    found = list(reach._round_trip(resolve("sandbox", KEY, any_server.url)))
-    assert [finding.mark for finding in found] in (["note"], ["ok"])
-    assert found[0].text.startswith("round trip: the hub ")
+    with scripted_hub() as server:
+        server.mode(hubError="NOT_ALLOWED: balances are not for this key")
+        [found] = reach._round_trip(resolve("sandbox", KEY, server.url))
+    assert found.mark == "note"
+    assert found.text.startswith("round trip: the hub refuses GetBalances in ")
+
+
+@pytest.mark.parametrize("proxy", ["http://[bad", "http://me:secret@host:99999"])
+def test_proxy_that_cannot_be_read(proxy: str) -> None:
+    """A variable that names no proxy is named, its password is not shown."""
+    done = run("doctor", "--url", "https://hub.invalid/v1", HERCLE_API_KEY=KEY, HTTPS_PROXY=proxy)
+    assert done.returncode == 1
+    assert bad(done.stdout)[0].endswith("HTTPS_PROXY or HTTP_PROXY cannot be read; write http://host:port.")
+    assert "secret" not in done.stdout + done.stderr
 
 
 def test_hub_that_says_nothing(any_server: HubProcess | ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub that takes a query and never answers it is found."""
     monkeypatch.setattr(reach, "_TIMEOUT", 1.0)
-    any_server.mode(noReply=True, swallow=True)
+    any_server.mode(noReply=True)
     found = list(reach._round_trip(resolve("sandbox", KEY, any_server.url)))
     assert [finding.mark for finding in found] == ["BAD"]
 
@@ -196,6 +208,13 @@ def test_journal_that_is_none(server: HubProcess) -> None:
     assert "it is no SQLite database" in found
     assert file.read_text() == "a letter to the editor"
     assert "round trip: the hub answers" in done.stdout
+
+
+def test_journal_below_a_file(server: HubProcess) -> None:
+    """A data folder that is no folder is found too."""
+    Path(os.environ["XDG_DATA_HOME"]).write_text("no folder")
+    [found] = bad(run("doctor", "--url", server.url, HERCLE_API_KEY=KEY).stdout)
+    assert "it cannot be opened; look whether its folder is there and writable" in found
 
 
 @pytest.mark.parametrize(
@@ -226,14 +245,13 @@ def test_kernel_of_another_python(tmp_path: Path) -> None:
     """A kernel that starts another Python is noticed, and how to make one of this Python is said."""
     folder = tmp_path / "kernels" / "python3"
     folder.mkdir(parents=True)
-    spec = {
-        "argv": ["/usr/bin/python-of-old", "-m", "ipykernel"],
-        "display_name": "Old",
-        "language": "python",
-    }
+    other = tmp_path / "bin" / "python"  # as in another virtual environment of the same Python
+    other.parent.mkdir()
+    other.symlink_to(Path(sys.executable).resolve())
+    spec = {"argv": [str(other), "-m", "ipykernel"], "display_name": "Other", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(spec))
     done = run("doctor", JUPYTER_PATH=str(tmp_path), JUPYTER_PREFER_ENV_PATH="0")
-    [found] = [text for mark, text in findings(done.stdout) if mark == "note" and "python-of-old" in text]
+    [found] = [text for mark, text in findings(done.stdout) if mark == "note" and str(other) in text]
     assert "-> " + str(Path(sys.executable).parent) in found
     assert "-m ipykernel install --user --name hercle" in found
     assert done.returncode == 0
@@ -245,14 +263,15 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"pandas": "2.3.3", "voila": "", "psycopg": ""}
     monkeypatch.setattr(installed, "_version", lambda name: wrong.get(name, real(name)))
     found = {finding.text.split(" ")[0]: finding for finding in installed.packages() if finding.mark != "ok"}
+    pip = f"{sys.executable} -m pip install"
     assert (found["pandas"].mark, found["pandas"].text) == ("BAD", "pandas 2.3.3 is not >=3")
-    assert found["pandas"].advice == "pip install 'pandas>=3'"
+    assert found["pandas"].advice == f"{pip} 'pandas>=3'"
     notes = [finding for finding in found.values() if finding.mark == "note"]
     listed = [finding for finding in installed.packages() if finding.mark == "note"]
     assert notes
     assert [(finding.text.split(" (")[0], finding.advice) for finding in listed] == [
-        ("not installed: voila", "pip install 'hercle_nb[lab]'"),
-        ("not installed: psycopg", "pip install 'hercle_nb[postgres]'"),
+        ("not installed: voila", f"{pip} 'hercle_nb[lab]'"),
+        ("not installed: psycopg", f"{pip} 'hercle_nb[postgres]'"),
     ]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import click
 import psutil
@@ -21,11 +26,11 @@ from tests.jupyterlab import NEEDS_CHROMIUM
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Page
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = NEEDS_CHROMIUM[1:]  # no Chromium for most of them
+needs_chromium = NEEDS_CHROMIUM[0]
 
 
 @contextmanager
@@ -58,6 +63,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return children
 
 
+@needs_chromium
 @pytest.mark.parametrize("by", ["SIGINT", "SIGTERM"])
 def test_app(tmp_path: Path, by: str) -> None:
     """The app opens for who has the token, connects to the simulator, sees no key, and leaves nothing."""
@@ -79,11 +85,12 @@ def test_app(tmp_path: Path, by: str) -> None:
     assert left(tmp_path) == []
 
 
-def left(home: Path) -> list[str]:
-    """What is left in the folder for temporary files."""
-    return [entry.name for entry in (home / "tmp").iterdir() if entry.name.startswith("hercle_nb")]
+def left(home: Path, prefix: str = "hercle_nb") -> list[str]:
+    """What is in the folder for temporary files: ``hercle_nb-…`` are copies, ``hercle_nb_server-…`` not."""
+    return [entry.name for entry in (home / "tmp").iterdir() if entry.name.startswith(prefix)]
 
 
+@needs_chromium
 def test_demo(tmp_path: Path) -> None:
     """JupyterLab opens on a copy of the quickstart, the others beside it; untouched copies go at the end."""
     with served("demo", tmp_path) as (process, address):
@@ -91,18 +98,19 @@ def test_demo(tmp_path: Path) -> None:
             page.locator(".jp-MarkdownOutput h1").first.wait_for()
             for notebook in jupyter.notebooks().glob("*.ipynb"):
                 page.locator(f'.jp-DirListing-item[title^="Name: {notebook.name}"]').wait_for()
-        [folder] = left(tmp_path)
+        [folder] = left(tmp_path, "hercle_nb-")
         processes = family(process)
         assert ended(process)[::2] == (0, "")
     assert psutil.wait_procs(processes, timeout=10)[1] == []
-    assert not (tmp_path / "tmp" / folder).exists()
+    assert folder.startswith("hercle_nb-")
+    assert left(tmp_path) == []
 
 
 @pytest.mark.parametrize("change", ["a cell", "a new file"])
 def test_demo_that_was_worked_in(tmp_path: Path, change: str) -> None:
     """What was changed is kept, and where it is is said."""
     with served("demo", tmp_path, JUPYTER_TOKEN="hidden-in-the-address") as (process, _):
-        [folder] = left(tmp_path)
+        [folder] = left(tmp_path, "hercle_nb-")
         notebook = tmp_path / "tmp" / folder / jupyter.QUICKSTART
         if change == "a cell":
             notebook.write_text(notebook.read_text().replace("0.001", "0.002"))
@@ -119,7 +127,9 @@ def test_server_that_ends_by_itself(tmp_path: Path, command: str) -> None:
     """A server that cannot start is exit status 1, with its last words."""
     for module in ("jupyterlab", "voila"):
         (tmp_path / f"{module}.py").write_text("raise SystemExit('no room for a server')")
-    with running(command, "--no-browser", PYTHONPATH=str(tmp_path), TMPDIR=str(tmp_path)) as process:
+    with running(
+        command, "--no-browser", "--port", "0", PYTHONPATH=str(tmp_path), TMPDIR=str(tmp_path)
+    ) as process:
         _, complained = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.fullmatch(r"Error: \S+ ended by itself:\nno room for a server\n", complained)
@@ -134,18 +144,45 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
             serve(0, browser=False)
 
 
+@pytest.mark.parametrize("command", ["demo", "app"])
+def test_with_a_configuration_of_ones_own(tmp_path: Path, command: str) -> None:
+    """Whoever has a password or a token for their own Jupyter is let in by the address all the same."""
+    config = tmp_path / "JUPYTER_CONFIG_DIR"
+    config.mkdir()
+    own = {"IdentityProvider": {"token": "mine"}, "PasswordIdentityProvider": {"hashed_password": "argon2:x"}}
+    (config / "jupyter_server_config.json").write_text(json.dumps(own))
+    with served(command, tmp_path, JUPYTER_TOKEN="mine-too") as (process, address):
+        assert "mine" not in address
+        with urllib.request.urlopen(address, timeout=60) as page:
+            assert "/login" not in page.url
+        assert ended(process)[0] == 0
+
+
+def test_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server that never says where it listens is given up, and ended."""
+    (tmp_path / "voila.py").write_text("import time\nprint('thinking', flush=True)\ntime.sleep(600)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(jupyter, "_STARTS_WITHIN", 2.0)
+    with pytest.raises(click.ClickException, match="Voilà does not say where it is:\nthinking"):
+        jupyter.app(0, browser=False)
+
+
 @pytest.mark.parametrize("found", [True, False])
 def test_browser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, found: bool) -> None:
-    """A browser is opened at the address with its token; without one, that is said."""
-    opened: list[str] = []
+    """A browser is opened on a file that leads to the address, not with the token in its arguments."""
+    opened: list[tuple[str, str, int]] = []
 
     def browse(address: str) -> bool:
-        opened.append(address)
-        os.kill(os.getpid(), 2)
+        page = Path(url2pathname(urlsplit(address).path))
+        opened.append((address, page.read_text(), page.parent.stat().st_mode & 0o777))
+        os.kill(os.getpid(), signal.SIGINT)
         return found
 
     monkeypatch.setattr(jupyter.webbrowser, "open", browse)
     jupyter.app(0, browser=True)
     said = capsys.readouterr().out
-    assert f"Voilà is at {opened[0]}\n" in said
-    assert "?token=" in opened[0]
+    (address,) = re.findall(r"Voilà is at (\S+)\n", said)
+    [(given, page, mode)] = opened
+    assert "token" not in given
+    assert f"url={address}" in page
+    assert mode == 0o700

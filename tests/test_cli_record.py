@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import socket
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -118,3 +119,23 @@ def test_the_key_is_asked_for(server: HubProcess, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     os.close(ours)
+
+
+def test_ignored_signals_stay_ignored(server: HubProcess, tmp_path: Path) -> None:
+    """Under nohup a terminal that is closed does not end it."""
+    with running("record", str(tmp_path), "--url", server.url, nohup=True, HERCLE_API_KEY=KEY) as process:
+        line_with(process, "Recording")
+        process.send_signal(signal.SIGHUP)
+        server.lose()
+        assert process.stderr is not None
+        assert "the connection is lost" in process.stderr.readline()
+        assert ended(process)[0] == 0
+
+
+def test_interrupted_before_it_records(tmp_path: Path) -> None:
+    """An interrupt while it connects is no failure."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/hub"
+        with running("record", str(tmp_path / "events"), "--url", url, HERCLE_API_KEY=KEY) as process:
+            silent.accept()[0].close()  # it has begun to connect
+            assert ended(process) == (0, "", "")

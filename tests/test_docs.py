@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import os
 import re
 import shlex
 import subprocess
@@ -31,6 +32,7 @@ README = ROOT / "README.md"
 WRONG = ROOT / "docs" / "when-it-goes-wrong.md"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FOREIGN = {  # messages of others that the pages quote, each looked for in its own test
+    "error: externally-managed-environment",
     "ModuleNotFoundError: No module named 'hercle_nb'",
     "Failed to load model class '...' from module '...'",
 }
@@ -243,6 +245,8 @@ def test_links_lead_somewhere(page: Path) -> None:
             continue
         goal = page.parent / path if path else page
         assert goal.exists(), link
+        real = Path(os.path.abspath(goal)) == goal.resolve()
+        assert real, f"{link} goes through a symbolic link, which GitHub does not follow"
         assert not anchor or anchor in pages.headings(goal), link
 
 

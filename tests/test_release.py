@@ -117,12 +117,12 @@ def test_wheel(release: Release) -> None:
 
 
 def test_sdist(release: Release) -> None:
-    """The sdist holds the package, the notebooks, the tests and what is said about them, and nothing else."""
+    """The sdist holds the package, the notebooks and what is said about them, and nothing else."""
     folder = f"hercle_nb-{hercle.__version__}"
     with tarfile.open(release.sdist) as sdist:
         names = {member.name.removeprefix(f"{folder}/") for member in sdist.getmembers() if member.isfile()}
     about = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
-    assert names == shipped(release, "hercle_nb", "notebooks", "tests") | about
+    assert names == shipped(release, "hercle_nb", "notebooks") | about
 
 
 def test_no_path_of_this_machine(release: Release) -> None:

@@ -105,6 +105,9 @@ async def _ask(
         raise unreachable(url, f"nothing came back in {session.timeout.total:g} s") from None
     except (aiohttp.ClientError, OSError) as error:
         raise _translated(error, url) from error
+    except ValueError:  # not chained: what could not be read may hold a password
+        why = "the variable HTTPS_PROXY or HTTP_PROXY cannot be read; write http://host:port"
+        raise unreachable(url, why, Finality.AT_FIRST) from None
     text = body.decode("utf-8", "replace")
     said = _quoted(text.replace(token, "[secure]"))  # a server may echo what it was sent
     if status != 200:

@@ -1,7 +1,7 @@
 """The command ``hercle-nb``: what it offers, its options and its exit codes.
 
-0 done (an interrupt, where a command runs until one), 1 failed, 2 wrong usage. What each command does is in
-the module of its name; those are imported when they run, so that ``--help`` and completion are quick.
+0 done (an interrupt, where a command runs until one), 1 failed, 2 wrong usage. What each command does is in a
+module of its own, imported when it runs, so that ``--help`` and completion are quick.
 """
 
 from __future__ import annotations
@@ -40,13 +40,18 @@ class _Commands(click.Group):
             with contextlib.suppress(
                 AttributeError, ValueError
             ):  # Windows has no SIGHUP; a thread no signals
-                signal.signal(getattr(signal, name), signal.default_int_handler)
+                number = getattr(signal, name)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
+                    signal.signal(number, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # whoever read has gone; click knows what to do
             raise
-        except (HercleError, OSError) as error:
+        except HercleError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+            raise click.ClickException(what) from error
 
 
 def _which_hub(command: Callable[..., Any]) -> Callable[..., Any]:

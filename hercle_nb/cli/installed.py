@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -17,6 +18,7 @@ from hercle_nb.cli.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_INSTALL = f"{shlex.quote(sys.executable)} -m pip install"  # into this Python, whatever `pip` is
 _EXTRAS = {
     "lab": "for JupyterLab, Voilà, the live faces and the notebooks",
     "parquet": "for log.to_parquet() and record",
@@ -46,11 +48,11 @@ def _group(extra: str, group: list[Requirement]) -> Iterator[Finding]:
     if not problems:
         yield Finding("ok", f"{extra and f'[{extra}] '}{', '.join(have)}")
     elif extra:
-        command = f"pip install 'hercle_nb[{extra}]'"
+        command = f"{_INSTALL} 'hercle_nb[{extra}]'"
         yield Finding("BAD" if wrong else "note", f"{'; '.join(problems)} ({_EXTRAS[extra]})", command)
     else:
         needed = " ".join(f"'{r.name}{r.specifier}'" for r in group if not _fits(r))
-        yield Finding("BAD", "; ".join(problems), f"pip install {needed}")
+        yield Finding("BAD", "; ".join(problems), f"{_INSTALL} {needed}")
 
 
 def jupyter() -> Iterator[Finding]:
@@ -64,26 +66,26 @@ def jupyter() -> Iterator[Finding]:
         yield Finding(
             "BAD",
             f"ipykernel {kernel} was never tried with hercle_nb",
-            "pip install --upgrade 'ipykernel>=6.31'",
+            f"{_INSTALL} --upgrade 'ipykernel>=6.31'",
         )
     elif Version(kernel) >= Version("7.1") and (not nest2 or Version(nest2) < Version("1.7.4")):
         yield Finding(
             "note",
             f"ipykernel {kernel} with nest-asyncio loses the cells that are queued behind one that uses it; "
             "hercle.run() refuses there",
-            "pip install 'nest-asyncio2>=1.7.4'",
+            f"{_INSTALL} 'nest-asyncio2>=1.7.4'",
         )
     elif Version(kernel) == Version("7.0.1"):
         yield Finding(
             "note",
             "ipykernel 7.0.1 loses what other packages' threads change in widgets; ours are right",
-            "pip install --upgrade ipykernel",
+            f"{_INSTALL} --upgrade ipykernel",
         )
     else:
-        yield Finding(
-            "ok",
-            f"ipykernel {kernel} and nest-asyncio{'2 ' + nest2 if nest2 else ' ' + _version('nest-asyncio')}",
-        )
+        nest = f"nest-asyncio2 {nest2}" if nest2 else f"nest-asyncio {_version('nest-asyncio')}"
+        loses = Version(kernel) >= Version("7.1")
+        but = "; a cell or package that calls nest_asyncio.apply() would lose queued cells" if loses else ""
+        yield Finding("ok", f"ipykernel {kernel} and {nest}{but}")
 
 
 def _kernel_of_jupyter() -> Iterator[Finding]:
@@ -100,12 +102,17 @@ def _kernel_of_jupyter() -> Iterator[Finding]:
     if re.fullmatch(r"python(3(\.\d+)?)?", python):  # jupyter_client puts this Python in its place
         return
     found = shutil.which(python)
-    if found is None or not os.path.samefile(found, sys.executable):
+    if found is None or _folder(found) != _folder(sys.executable):
         yield Finding(
             "note",
             f"the kernel python3 of Jupyter is {python}, not this Python: hercle_nb may be missing in it",
-            f"{sys.executable} -m ipykernel install --user --name hercle, and choose the kernel hercle",
+            f"{shlex.quote(sys.executable)} -m ipykernel install --user --name hercle, then choose hercle",
         )
+
+
+def _folder(python: str) -> str:
+    """Where a Python is; the interpreter in it is a link where the environment is a virtual one."""
+    return os.path.realpath(os.path.dirname(python))
 
 
 def _version(package: str) -> str:

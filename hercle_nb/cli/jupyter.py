@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
+import html
 import os
 import re
+import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 QUICKSTART = "01-quickstart.ipynb"
 APP = "app.ipynb"
 
+_STARTS_WITHIN = 120.0  # seconds
 _ENDS_WITHIN = 10.0  # seconds; a server that takes longer is killed
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*[?&]token=\w+")
+_LISTENS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 
 
 def notebooks() -> Path:
@@ -47,14 +46,11 @@ def demo(port: int, *, browser: bool) -> None:
     try:
         for original in notebooks().glob("*.ipynb"):
             shutil.copyfile(original, folder / original.name)
-        with tempfile.TemporaryDirectory() as workspaces:  # the user's own keep their open tabs
-            options = [
-                *(f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{QUICKSTART}"),
-                *("--ServerApp.ip=127.0.0.1", f"--LabApp.workspaces_dir={workspaces}"),
-                *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
-            ]
-            # without a token of the user's own: the server would hide it in the address that it prints
-            _serve("JupyterLab", "jupyterlab", options, without="JUPYTER_TOKEN", port=port, browser=browser)
+        options = [
+            *(f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"),
+            *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+        ]
+        _serve("JupyterLab", "jupyterlab", options, f"lab/tree/{QUICKSTART}", port=port, browser=browser)
     finally:
         if _changed(folder):
             click.echo(f"Your notebooks are in {folder}")
@@ -71,8 +67,8 @@ def app(port: int, *, browser: bool) -> None:
     _check_installed("voila", "Voilà")
     with tempfile.TemporaryDirectory(prefix="hercle_nb-") as folder:
         page = shutil.copyfile(notebooks() / APP, Path(folder) / APP)
-        options = [str(page), "--Voila.ip=127.0.0.1", "--token"]  # a new token, by its own hand
-        _serve("Voilà", "voila", options, without="HERCLE_API_KEY", port=port, browser=browser)
+        options = [str(page), "--Voila.ip=127.0.0.1", "--token"]
+        _serve("Voilà", "voila", options, "", without="HERCLE_API_KEY", port=port, browser=browser)
 
 
 def _free_port() -> int:
@@ -98,78 +94,81 @@ def _changed(folder: Path) -> bool:
     )
 
 
-def _serve(name: str, module: str, options: list[str], *, without: str, port: int, browser: bool) -> None:
+def _serve(
+    name: str, module: str, options: list[str], path: str, *, without: str = "", port: int, browser: bool
+) -> None:
     """Run a server until we are interrupted, in a session of its own, so that a Ctrl-C reaches us alone.
 
     Args:
         name: What it is called.
         module: What is run.
         options: What it is told.
+        path: The page to open.
         without: A variable that it does not see.
         port: Where it listens; 0 takes a free one.
         browser: Whether to open one.
     """
     click.echo(f"Starting {name} …")
-    with subprocess.Popen(  # noqa: S603  # this interpreter, and arguments that we made
-        [sys.executable, "-m", module, *options, f"--port={port or _free_port()}", "--no-browser"],
-        env={variable: value for variable, value in os.environ.items() if variable != without},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as server:
-        log = _Log(server.stderr or ())
+    token = secrets.token_hex(24)
+    with tempfile.TemporaryDirectory(prefix="hercle_nb_server-") as private:
+        # the user's own passwords, tokens and open tabs stay out of it; arguments could be read by others
+        variables = {variable: value for variable, value in os.environ.items() if variable != without}
+        variables |= {"JUPYTER_CONFIG_DIR": private, "JUPYTER_TOKEN": token}
+        log = Path(private) / "log"
+        with log.open("wb") as said:
+            server = subprocess.Popen(  # noqa: S603  # this interpreter, and arguments that we made
+                [sys.executable, "-m", module, *options, f"--port={port or _free_port()}", "--no-browser"],
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
         try:
-            if (address := log.address()) is not None:
-                click.echo(f"{name} is at {address}\nCtrl-C ends it.")
-                if browser and not webbrowser.open(address):
-                    click.echo("No browser was found; open this address in one.")
+            address = f"{_listening(name, server, log)}{path}?token={token}"
+            click.echo(f"{name} is at {address}\nCtrl-C ends it.")
+            if browser and not _browse(address, Path(private)):
+                click.echo("No browser was found; open this address in one.")
             server.wait()
-            raise click.ClickException(f"{name} ended by itself:\n{log.end()}")
+            raise click.ClickException(f"{name} ended by itself:\n{_end_of(log)}")
         except KeyboardInterrupt:
             click.echo(f"\nEnding {name} …")
         finally:
             _end(server)
 
 
-class _Log:
-    """What a server says: read to the end, so that it never waits for us."""
+def _listening(name: str, server: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until the server says where it listens.
 
-    def __init__(self, stream: Iterable[str]) -> None:
-        self._lines: list[str] = []
-        self._found: str | None = None
-        self._known = threading.Event()
-        self._thread = threading.Thread(
-            target=self._read, args=(stream,), name="hercle-server-log", daemon=True
-        )
-        self._thread.start()
-
-    def address(self) -> str | None:
-        """The address with its token, once it is said; None if the server ended before."""
-        while not self._known.wait(0.1):  # in slices: an interrupt reaches a waiting thread between two
-            pass
-        return self._found
-
-    def end(self) -> str:
-        """The last lines."""
-        self._thread.join(1)
-        return "".join(self._lines[-10:]).rstrip()
-
-    def _read(self, stream: Iterable[str]) -> None:
-        for line in stream:
-            self._lines = [*self._lines[-20:], line]
-            if self._found is None and (found := _ADDRESS.search(line)):
-                self._found = found[0]
-                self._known.set()
-        self._known.set()
+    Raises:
+        click.ClickException: It ended, or never says so.
+    """
+    deadline = time.monotonic() + _STARTS_WITHIN
+    while (found := _LISTENS.search(log.read_text(errors="replace"))) is None:
+        if server.poll() is not None:
+            raise click.ClickException(f"{name} ended by itself:\n{_end_of(log)}")
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"{name} does not say where it is:\n{_end_of(log)}")
+        time.sleep(0.1)
+    return found[0]
 
 
-def _end(server: subprocess.Popen[str]) -> None:
-    if server.poll() is None:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(_ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            server.kill()
+def _end_of(log: Path) -> str:
+    """The last lines of what a server said."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+
+
+def _browse(address: str, private: Path) -> bool:
+    """Open a browser on a file that leads to the address: a browser's own arguments can be read by others."""
+    page = private / "open.html"
+    page.write_text(f'<meta http-equiv="refresh" content="0; url={html.escape(address)}">')
+    return webbrowser.open(page.as_uri())
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait(_ENDS_WITHIN)
+        return
+    server.kill()
+    server.wait()

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 from hercle_nb._signalr.failures import AttemptFailed
 from hercle_nb._signalr.negotiate import negotiate
 from hercle_nb.cli.finding import Finding
-from hercle_nb.cli.record import settings
+from hercle_nb.cli.settings import settings
 from hercle_nb.config import is_loopback, resolve, resolve_environment
 from hercle_nb.errors import CommandRejected, ConfigurationError, HercleError, JournalError
 from hercle_nb.hub import connect
@@ -145,7 +145,7 @@ def _negotiate(url: str, key: ApiKey | None) -> Iterator[Finding]:
             "note",
             f"clock: this computer's is {abs(skew):,.0f} s {'behind' if skew > 0 else 'ahead of'} the hub's, "
             "so that invoices seem to expire late or early",
-            "Let it set its clock by the network (timedatectl set-ntp true)",
+            "Let this computer set its clock by the network",
         )
     else:
         yield Finding("ok", "clock: at one with the hub's")
@@ -175,9 +175,10 @@ def _proxy(url: str) -> str | None:
     proxy = getproxies().get(parts.scheme)
     if proxy is None or is_loopback(url) or proxy_bypass(parts.hostname or ""):
         return None
-    return urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[
-        2
-    ]  # without its password
+    try:
+        return urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2]  # no password
+    except ValueError:
+        return "that the variable HTTPS_PROXY or HTTP_PROXY names, which cannot be read"
 
 
 def _ms(began: float) -> str:

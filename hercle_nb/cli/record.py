@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hercle_nb.config import resolve, resolve_environment
+from hercle_nb.cli.settings import settings
 from hercle_nb.errors import ConfigurationError
 from hercle_nb.gaps import BACK, LOST
 from hercle_nb.hub import connect
 
 if TYPE_CHECKING:
-    from hercle_nb.config import Settings
     from hercle_nb.hub import Hub
 
 _LOOK = 0.25  # seconds between two looks at the state
-
-
-def settings(environment: str | None, url: str | None) -> Settings:
-    """Work out the hub and its key: from HERCLE_API_KEY, else by asking, where there is somebody to ask.
-
-    Raises:
-        ConfigurationError: Something is missing, unknown or contradicts another.
-    """
-    environment = resolve_environment(environment, has_url=url is not None)
-    asked = not os.environ.get("HERCLE_API_KEY", "").strip() and sys.stdin is not None and sys.stdin.isatty()
-    return resolve(environment, "ask" if asked and environment != "simulator" else None, url)
 
 
 def record(folder: str, environment: str | None, url: str | None, pairs: tuple[str, ...]) -> None:
@@ -46,7 +32,10 @@ def record(folder: str, environment: str | None, url: str | None, pairs: tuple[s
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
     key: Any = found.key  # an ApiKey: errors say where it came from
-    with connect(found.environment, api_key=key, url=url, journal=False) as hub:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        connect(found.environment, api_key=key, url=url, journal=False) as hub,
+    ):
         recorder = hub.log.record(folder)
         try:
             for pair in pairs:
@@ -56,8 +45,11 @@ def record(folder: str, environment: str | None, url: str | None, pairs: tuple[s
                 _follow(hub)
         finally:
             recorder.cancel()
-            lost = f"; {recorder.lost:,} could not be written" if recorder.lost else ""
-            click.echo(f"{recorder.rows:,} rows in {recorder.parts:,} files{lost}.")
+            click.echo(f"{recorder.rows:,} rows in {recorder.parts:,} files.")
+        if recorder.lost:
+            raise click.ClickException(
+                f"{recorder.lost:,} rows were lost: they could not be written in time."
+            )
 
 
 def _follow(hub: Hub) -> None:

@@ -141,12 +141,16 @@ class Place:
             return
         try:
             there = self._is_usable(self.file)
-            nearest = self.file if there else next(f for f in self.file.parents if f.exists())
+            folder = next(parent for parent in self.file.parents if parent.exists())
+            is_folder = folder.is_dir()
         except JournalError:
             raise
         except OSError as error:
             raise self.error(_os_advice(error)) from error
-        if not os.access(nearest, os.W_OK):
+        if not is_folder:
+            raise self.error(_WHY["SQLITE_CANTOPEN"])
+        # SQLite writes two more files beside it
+        if not os.access(folder, os.W_OK | os.X_OK) or (there and not os.access(self.file, os.W_OK)):
             raise self.error(_WHY["SQLITE_READONLY"])
 
     def _is_usable(self, file: Path) -> bool:
