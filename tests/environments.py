@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-_OFFLINE = re.compile(r"dns error|client error \(Connect\)|error trying to connect|operation timed out")
+_OFFLINE = re.compile(
+    r"dns error|client error \(Connect\)|error trying to connect|operation timed out"  # uv
+    r"|NameResolutionError|NewConnectionError"  # pip
+)
 
 
 @cache

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import os
+import signal
 import subprocess
 import sys
 import tarfile
 import tomllib
+import urllib.request
 import zipfile
 from email import message_from_bytes
 from pathlib import Path
@@ -18,6 +21,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import hercle_nb as hercle
+from tests import pages
+from tests.commands_run import line_with
 from tests.environments import ROOT, copy_of_the_project, fresh_environment, online, pythons, variables
 from tests.kernels import MARKS, RUN, code_cells, kernel, run_queued
 
@@ -171,6 +176,33 @@ def installed(
 def test_smoke(installed: Path, tmp_path: Path) -> None:
     """On each Python an invoice is created and paid, and the command answers."""
     works(installed, tmp_path / "home")
+
+
+def test_readmes_first_commands(tmp_path: Path) -> None:
+    """What README tells to type first works with a copy, a new environment and an empty home."""
+    copy = copy_of_the_project(tmp_path / "copy")
+    programs = fresh_environment(tmp_path / "environment", "pip").parent
+    home = tmp_path / "home"
+    home.mkdir()
+    typed = {"cwd": copy, "env": variables(home) | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}}
+    install, demo = pages.commands(ROOT / "README.md")[:2]
+    assert (install, demo) == ("pip install '.[lab]'", "hercle-nb demo")
+    online(["sh", "-c", install], **typed)
+    with subprocess.Popen(
+        [programs / "hercle-nb", *demo.split()[1:], "--port", "0", "--no-browser"],
+        **typed,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            address = line_with(process, "JupyterLab is at ").split()[-1]
+            with urllib.request.urlopen(address, timeout=60) as page:
+                assert "/login" not in page.url
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
 
 
 def works(python: Path, home: Path) -> None:
