@@ -36,13 +36,7 @@ class _Commands(click.Group):
         Raises:
             click.ClickException: What a user can mend.
         """
-        for name in ("SIGTERM", "SIGHUP"):  # both end a command as Ctrl-C does, last Parquet part and all
-            with contextlib.suppress(
-                AttributeError, ValueError
-            ):  # Windows has no SIGHUP; a thread no signals
-                number = getattr(signal, name)
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
-                    signal.signal(number, signal.default_int_handler)
+        _end_as_by_interrupt()
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # whoever read has gone; click knows what to do
@@ -52,6 +46,16 @@ class _Commands(click.Group):
         except OSError as error:
             what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
             raise click.ClickException(what) from error
+
+
+def _end_as_by_interrupt() -> None:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, last Parquet part and all."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is None or signal.getsignal(number) is signal.SIG_IGN:  # as nohup asks
+            continue
+        with contextlib.suppress(ValueError):  # a thread can set none
+            signal.signal(number, signal.default_int_handler)
 
 
 def _which_hub(command: Callable[..., Any]) -> Callable[..., Any]:

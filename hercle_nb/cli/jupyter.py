@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import html
 import os
@@ -114,6 +113,7 @@ def _serve(
         # the user's own passwords, tokens and open tabs stay out of it; arguments could be read by others
         variables = {variable: value for variable, value in os.environ.items() if variable != without}
         variables |= {"JUPYTER_CONFIG_DIR": private, "JUPYTER_TOKEN": token}
+        _ask_nothing(Path(private))
         log = Path(private) / "log"
         with log.open("wb") as said:
             server = subprocess.Popen(  # noqa: S603  # this interpreter, and arguments that we made
@@ -135,6 +135,13 @@ def _serve(
             click.echo(f"\nEnding {name} …")
         finally:
             _end(server)
+
+
+def _ask_nothing(config: Path) -> None:
+    """Keep JupyterLab from asking whether it may fetch news."""
+    folder = config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    folder.mkdir(parents=True)
+    (folder / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
 
 
 def _listening(name: str, server: subprocess.Popen[bytes], log: Path) -> str:
@@ -167,8 +174,8 @@ def _browse(address: str, private: Path) -> bool:
 
 def _end(server: subprocess.Popen[bytes]) -> None:
     server.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    try:
         server.wait(_ENDS_WITHIN)
-        return
-    server.kill()
-    server.wait()
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # the second Ctrl-C is impatience
+        server.kill()
+        server.wait()

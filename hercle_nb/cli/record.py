@@ -54,8 +54,7 @@ def record(folder: str, environment: str | None, url: str | None, pairs: tuple[s
 
 def _follow(hub: Hub) -> None:
     """Say what becomes of the connection; returns only by raising."""
-    said = hub.log.next_seq
-    changes = 0
+    said = changes = 0
     while hub.state != "closed":
         time.sleep(_LOOK)
         stats = hub.stats
