@@ -49,7 +49,7 @@ def running(*arguments: str, nohup: bool = False, **variables: str) -> Iterator[
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=(lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if nohup else None,
+        preexec_fn=lambda: _signals(nohup=nohup),
     ) as process:
         limit = threading.Timer(120, process.kill)  # what waits for a line of it then fails
         limit.start()
@@ -62,6 +62,12 @@ def running(*arguments: str, nohup: bool = False, **variables: str) -> Iterator[
             started += psutil.Process(process.pid).children(recursive=True) if started else []
             for one in started:
                 one.kill()
+
+
+def _signals(*, nohup: bool) -> None:
+    """Heed SIGINT, though whoever started these tests may have them ignore it, as shells do with ``&``."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:

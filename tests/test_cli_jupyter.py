@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import threading
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -175,12 +176,17 @@ def test_browser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     def browse(address: str) -> bool:
         page = Path(url2pathname(urlsplit(address).path))
         opened.append((address, page.read_text(), page.parent.stat().st_mode & 0o777))
-        os.kill(os.getpid(), signal.SIGINT)
+        threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
         return found
 
     monkeypatch.setattr(jupyter.webbrowser, "open", browse)
-    jupyter.app(0, browser=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        jupyter.app(0, browser=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().out
+    assert ("No browser was found" in said) == (not found)
     (address,) = re.findall(r"Voilà is at (\S+)\n", said)
     [(given, page, mode)] = opened
     assert "token" not in given

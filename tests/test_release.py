@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import os
-import signal
 import subprocess
 import sys
 import tarfile
@@ -199,7 +198,7 @@ def test_readmes_first_commands(tmp_path: Path) -> None:
             address = line_with(process, "JupyterLab is at ").split()[-1]
             with urllib.request.urlopen(address, timeout=60) as page:
                 assert "/login" not in page.url
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             assert process.wait(30) == 0
         finally:
             process.kill()
