@@ -115,6 +115,7 @@ def test_settings_that_are_refused(arguments: dict[str, Any], words: str) -> Non
         *("http://127.0.0.1:8765/hub", "http://localhost/hub", "http://LOCALHOST:1", "http://[::1]:8765/v1"),
         *("http://127.8.9.10/x", "https://127.0.0.1/x", HOST, "https://10.0.0.7:8443/hub?tenant=a&lang=en"),
         *("https://xn--mnchen-3ya.example/hub", "HTTPS://HUB.EXAMPLE.TEST/v1"),
+        *("https://hub.example.test./v1", f"https://{'a' * 63}.example.test"),
     ],
 )
 def test_url_that_is_taken(url: str) -> None:
@@ -140,6 +141,9 @@ def test_url_that_is_taken(url: str) -> None:
         ("https://publicapi.hercle\uff0efinancial/x", "host must be ASCII"),
         ("https://publicapi\u3002hercle.financial/x", "host must be ASCII"),
         ("https://\u24dfublicapi.hercle.financial/x", "host must be ASCII"),
+        ("https://hub..example.test/v1", "a part of it is empty or too long"),
+        ("https://.example.test/v1", "a part of it is empty or too long"),
+        (f"https://{'a' * 64}.example.test/v1", "a part of it is empty or too long"),
         ("wss://hub.example.test/v1", "must have the form https://host/path"),
         ("hub.example.test/v1", "must have the form https://host/path"),
         ("ftp://hub.example.test/", "must have the form"),

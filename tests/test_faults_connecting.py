@@ -80,6 +80,17 @@ def test_row_02_name_unknown() -> None:
     assert IN_VAIN not in told
 
 
+@pytest.mark.parametrize("proxy", ["http://[bad", "http://me:secret@host:99999"])
+def test_proxy_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """A variable that names no proxy is final, and its password is in no text of the error."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    told = fails(
+        "https://hub.invalid/v1", hercle.ConnectionFailed, "HTTPS_PROXY.* cannot be read", timeout=20
+    )
+    assert "secret" not in told
+    assert IN_VAIN not in told
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
 @pytest.mark.parametrize("name", ["reference", "lenient"])
 def test_row_03_certificate_not_trusted(own_hub: Start, tmp_path: Path, name: str) -> None:
