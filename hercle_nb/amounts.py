@@ -26,6 +26,7 @@ MSAT_PER_SAT = 1_000
 MSAT_PER_BTC = 100_000_000_000
 MAX_BTC = 21_000_000
 MAX_SAT = MAX_BTC * 100_000_000
+FRACTION = "pass allow_msat=True"  # how a caller accepts fractions of a satoshi
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 _SLACK = 30  # digits beyond a number's own, so that moving its point never rounds
@@ -75,7 +76,7 @@ def btc_to_msat(value: Any, *, allow_msat: bool = False) -> int:
     if msat % MSAT_PER_SAT and not allow_msat:
         raise InvalidRequest(
             f"{msat_to_btc(msat):f} BTC is {format_sat(msat)}, finer than one satoshi; "
-            f"write {_nearest(btc, 8)}, or pass allow_msat=True if you mean the fraction."
+            f"write {_nearest(btc, 8)}, or {FRACTION} if you mean the fraction."
         )
     return msat
 

@@ -107,7 +107,11 @@ def test_texts_are_kept() -> None:
         ({"amount_btc": "-1"}, "is not a plain decimal number"),
         ({"amount_btc": 0.1 + 0.2}, 'write Decimal("0.3")'),
         ({"amount_btc": np.float32(0.001)}, "finer than one millisatoshi"),
-        ({"amount_btc": "0.000000015"}, "finer than one satoshi"),
+        (
+            {"amount_btc": "0.000000015"},
+            'finer than one satoshi; write Decimal("0.00000002"), or pass a list of rows with '
+            "InvoiceRequest(…, allow_msat=True) in it if you mean the fraction.",
+        ),
         ({"amount_btc": float("inf")}, "is not an amount"),
         ({"amount_btc": 0}, "more than 0 BTC"),
         ({"amount_btc": 100_000_000}, "amount_sat=100000000"),

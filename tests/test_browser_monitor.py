@@ -151,8 +151,8 @@ def test_row_opens(page: Page, simulator: HubProcess) -> None:
     assert page.evaluate("document.activeElement.textContent") == "1"
     page.keyboard.press("Enter")
     expect(detail).to_be_visible()
-    assert button(page, "Row 1").get_attribute("aria-expanded") == "true"
-    assert button(page, "Follow").get_attribute("aria-pressed") == "false"
+    expect(button(page, "Row 1")).to_have_attribute("aria-expanded", "true")
+    expect(button(page, "Follow")).to_have_attribute("aria-pressed", "false")
     for place in (
         button(page, "Row 0"),
         region(page).get_by_label("Kind"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _MOST_LISTED = 20  # problems in a report
+_FRACTION = "pass a list of rows with InvoiceRequest(…, allow_msat=True) in it"
 _WHOLE = re.compile(r"([0-9]{1,30})(\.0+)?")
 
 
@@ -119,7 +120,10 @@ def _amount_msat(btc: Any, sat: Any) -> int:
         raise InvalidRequest("It has no amount; write one into amount_btc or amount_sat.")
     if btc is None:
         return amounts.sat_to_msat(sat)
-    msat = amounts.btc_to_msat(btc)
+    try:
+        msat = amounts.btc_to_msat(btc)
+    except InvalidRequest as error:  # a cell has no switch
+        raise InvalidRequest(str(error).replace(amounts.FRACTION, _FRACTION)) from None
     if sat is not None and (other := amounts.sat_to_msat(sat)) != msat:
         raise InvalidRequest(
             f"amount_btc and amount_sat differ: {amounts.format_btc(msat)} is {amounts.format_sat(msat)}, "
