@@ -32,7 +32,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["**.ipynb_checkpoints", "notebooks/app.ipynb"]  # the app is for Voilà
 nitpicky = True
 nitpick_ignore_regex = [  # what others document, and what a reader need not know
-    (r"py:.*", r"(pd|segno|os|datetime|decimal)\..*|Decimal|Path|PathLike|TracebackType|datetime|timedelta"),
+    (r"py:.*", r"(pd|segno|os|datetime|decimal|pathlib)\..*"),
+    (r"py:.*", r"Decimal|Path|PathLike|TracebackType|datetime|timedelta"),
     (r"py:.*", r"(hercle_nb\.events\.)?(Content|Row|State|T)"),
 ]
 
@@ -89,15 +90,17 @@ class CommandHelp(SphinxDirective):
         shown += [nodes.paragraph(text=" ".join(paragraph.split())) for paragraph in paragraphs]
         options = nodes.definition_list()
         for parameter in command.get_params(context):
-            if (told := parameter.get_help_record(context)) is not None:
+            told = parameter.get_help_record(context)
+            if told is not None and told[1]:  # an argument is told of in the text above
                 term = nodes.term("", "", nodes.literal(text=told[0]))
                 options += nodes.definition_list_item(
                     "", term, nodes.definition("", nodes.paragraph(text=told[1]))
                 )
         shown.append(options)
         if command.epilog:
-            epilog = cleandoc(command.epilog.removeprefix("\b\n"))
-            shown.append(nodes.literal_block(epilog, epilog, language="none"))
+            told, _, typed = cleandoc(command.epilog.removeprefix("\b\n")).partition("\n")
+            typed = cleandoc(typed)
+            shown += [nodes.paragraph(text=told), nodes.literal_block(typed, typed, language="none")]
         return shown
 
 

@@ -22,7 +22,15 @@ _NEW = "Ask the payee for a new one."
 
 @dataclass(frozen=True, slots=True)
 class RouteHop:
-    """One channel of a route hint; the fees are in msat and in millionths of the amount."""
+    """One channel of a route hint.
+
+    Attributes:
+        public_key: The node at its beginning, 33 bytes as hexadecimal digits.
+        short_channel_id: Block, transaction and output, such as ``539268x845x1``.
+        base_fee: In millisatoshis.
+        ppm_fee: In millionths of the amount.
+        cltv_expiry_delta: In blocks.
+    """
 
     public_key: str
     short_channel_id: str

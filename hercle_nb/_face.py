@@ -42,6 +42,7 @@ class Face:
     """
 
     log: EventLog
+    timeout: float
 
     def __init__(self, core: Core, portal: Portal, timeout: float) -> None:
         self._core = core
@@ -213,9 +214,10 @@ class Face:
         Example:
             >>> import pathlib, tempfile
             >>> import hercle_nb as hercle
-            >>> with hercle.connect("simulator") as hub, tempfile.TemporaryDirectory() as folder:
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> with folder, hercle.connect("simulator") as hub:
             ...     invoice = hub.create_invoice(0.001, "Payment for services", 24)
-            ...     hub.export_invoices(file := pathlib.Path(folder) / "invoices.csv")
+            ...     hub.export_invoices(file := pathlib.Path(folder.name) / "invoices.csv")
             ...     "Payment for services" in file.read_text()
             True
         """
@@ -243,7 +245,7 @@ class Face:
             >>> with hercle.connect("simulator") as hub:
             ...     watch = hub.on_paid(paid.put)
             ...     hub.simulator.pay(hub.create_invoice(0.001, client_id="order-17"))
-            ...     frame = hub.refresh_invoices()  # or wait for the next look at the hub's list
+            ...     frame = hub.refresh_invoices()  # or wait until it looks by itself
             ...     paid.get(timeout=10).client_id
             'order-17'
         """

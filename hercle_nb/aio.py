@@ -257,8 +257,9 @@ class AsyncHub(Face):
         Example:
             >>> import asyncio
             >>> async def first_price():
-            ...     async with await connect_async("simulator") as hub, await hub.prices("BTCUSDT"):
-            ...         return await anext(hub.stream("execution.feeds.*"))
+            ...     async with await connect_async("simulator") as hub:
+            ...         async with await hub.prices("BTCUSDT"):
+            ...             return await anext(hub.stream("execution.feeds.*"))
             >>> asyncio.run(first_price()).data["pair"]
             'BTCUSDT'
         """

@@ -18,10 +18,13 @@ Each also subclasses the builtin a user would catch. No message holds an API key
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from hercle_nb.events import HubEvent
+    from hercle_nb.invoices import Invoice
 
 
 class HercleError(Exception):
@@ -59,8 +62,13 @@ class CommandRejected(HercleError, RuntimeError):
         subject: The subject of the answering event, or None if the completion itself refused.
         http_status: ``httpStatusCode`` of the answer, or None.
         message: The hub's own words.
-        event: The answering `HubEvent`, or None.
+        event: The answering event, or None.
     """
+
+    subject: str | None
+    http_status: int | None
+    message: str
+    event: HubEvent | None
 
     def __init__(
         self,
@@ -69,7 +77,7 @@ class CommandRejected(HercleError, RuntimeError):
         message: str,
         subject: str | None = None,
         http_status: int | None = None,
-        event: Any = None,
+        event: HubEvent | None = None,
     ) -> None:
         super().__init__(text)
         self.message = message
@@ -87,6 +95,10 @@ class OutcomeUnknown(HercleError, RuntimeError):
         sent_at: When it was handed to the connection (UTC).
     """
 
+    client_id: str | None
+    method: str
+    sent_at: datetime
+
     def __init__(self, text: str, *, client_id: str | None, method: str, sent_at: datetime) -> None:
         super().__init__(text)
         self.client_id = client_id
@@ -101,6 +113,8 @@ class PaymentRequestError(HercleError, ValueError):
         code: The machine-readable reason, such as ``bad_checksum``.
     """
 
+    code: str
+
     def __init__(self, text: str, *, code: str) -> None:
         super().__init__(text)
         self.code = code
@@ -114,7 +128,10 @@ class NotPaid(HercleError, RuntimeError):
         invoice: The invoice as it stands.
     """
 
-    def __init__(self, text: str, *, status: str, invoice: Any) -> None:
+    status: str
+    invoice: Invoice
+
+    def __init__(self, text: str, *, status: str, invoice: Invoice) -> None:
         super().__init__(text)
         self.status = status
         self.invoice = invoice

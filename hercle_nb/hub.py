@@ -101,6 +101,8 @@ class Hub(Face):
         timeout: Seconds that a verb waits unless told otherwise.
     """
 
+    aio: AsyncHub
+
     def __init__(self, aio: AsyncHub) -> None:
         super().__init__(aio._core, aio._portal, aio.timeout)
         self.aio = aio
@@ -143,7 +145,7 @@ class Hub(Face):
 
         Example:
             >>> hub = connect("simulator")
-            >>> invoice = hub.create_invoice("0.001", "Payment for services", 24, client_id="my-invoice-123")
+            >>> invoice = hub.create_invoice("0.001", "Coffee", 24, client_id="order-17")
             >>> invoice.status, invoice.amount_btc
             ('open', Decimal('0.001'))
             >>> hub.close()
@@ -202,8 +204,9 @@ class Hub(Face):
 
         Example:
             >>> with connect("simulator") as hub:
-            ...     rows = [{"amount_sat": 1_000, "memo": "Tea"}, {"amount_sat": 2_500, "memo": "Cake"}]
-            ...     frame = hub.create_invoices(rows, batch_id="café-2026-11-28", progress=False)
+            ...     tea = {"amount_sat": 1_000, "memo": "Tea"}
+            ...     cake = {"amount_sat": 2_500, "memo": "Cake"}
+            ...     frame = hub.create_invoices([tea, cake], batch_id="café-7", progress=False)
             ...     list(frame["status"])
             ['open', 'open']
         """
@@ -394,7 +397,8 @@ class Hub(Face):
 
         Example:
             >>> with connect("simulator") as hub:
-            ...     hub.simulator.push("executionEvents", {"subject": "desk.note", "data": {"text": "Hello"}})
+            ...     event = {"subject": "desk.note", "data": {"text": "Hello"}}
+            ...     hub.simulator.push("executionEvents", event)
             ...     hub.wait_for("desk.*", since=0).data["text"]
             'Hello'
         """

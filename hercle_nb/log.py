@@ -236,10 +236,11 @@ class EventLog:
             OSError: It cannot be written; what was there is as it was.
 
         Example:
-            >>> import pathlib, tempfile
+            >>> import tempfile
             >>> import hercle_nb as hercle
-            >>> with hercle.connect("simulator") as hub, tempfile.TemporaryDirectory() as folder:
-            ...     file = hub.log.to_jsonl(pathlib.Path(folder) / "events.jsonl")
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> with folder, hercle.connect("simulator") as hub:
+            ...     file = hub.log.to_jsonl(f"{folder.name}/events.jsonl")
             ...     len(EventLog.read_jsonl(file)) == len(hub.log)
             True
         """
@@ -314,10 +315,11 @@ class EventLog:
         Example:
             >>> import tempfile
             >>> import hercle_nb as hercle
-            >>> with hercle.connect("simulator") as hub, tempfile.TemporaryDirectory() as folder:
-            ...     recorder = hub.log.record(folder, every="5min")
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> with folder, hercle.connect("simulator") as hub:
+            ...     recorder = hub.log.record(folder.name, every="5min")
             ...     recorder.cancel()
-            ...     len(EventLog.read_parquet(folder)) == recorder.rows
+            ...     len(EventLog.read_parquet(folder.name)) == recorder.rows
             True
         """
         from hercle_nb.recorder import Recorder

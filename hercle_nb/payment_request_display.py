@@ -177,8 +177,10 @@ def _hop(hop: RouteHop) -> str:
 def _raw(parts: Sequence[Part]) -> str:
     """The text with each part in the colour of its kind, and which colour is what in words."""
     names = list(dict.fromkeys(part.name for part in parts))
-    # steps of the golden angle, so that neighbours differ; a tint leaves the page's own text readable
-    tints = {name: f"background:hsla({place * 137 % 360},90%,50%,.25)" for place, name in enumerate(names)}
+    # evenly around the circle, and neighbours far apart; a tint leaves the page's own text readable
+    stride = next(step for step in (5, 7, 11, 13) if len(names) % step)
+    hues = [place * stride % len(names) * 360 // len(names) for place in range(len(names))]
+    tints = {name: f"background:hsla({hue},90%,50%,.25)" for name, hue in zip(names, hues, strict=True)}
     text = "".join(
         f'<abbr title="{escape(part.name)}" style="{tints[part.name]};text-decoration:none;cursor:inherit">'
         f"{escape(part.text)}</abbr>"

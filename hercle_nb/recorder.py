@@ -68,6 +68,12 @@ class Recorder:
         error: Why the last writing failed; None if it did not.
     """
 
+    folder: Path
+    parts: int
+    rows: int
+    lost: int
+    error: Exception | None
+
     def __init__(
         self,
         log: EventLog,
@@ -79,7 +85,7 @@ class Recorder:
         arrow()
         self.folder = Path(os.path.realpath(Path(folder).expanduser()))
         self.parts = self.rows = self.lost = 0
-        self.error: Exception | None = None
+        self.error = None
         self._log = log
         self._identity = identity(log)
         self._keeper = keeper

@@ -40,13 +40,20 @@ class Subscription:
         error: The hub's refusal to subscribe again after a reconnect, or None.
     """
 
+    pair: str
+    size: int | float | Decimal
+    client_id: str
+    connection: int
+    subscribed_at: datetime | None
+    error: HercleError | None
+
     def __init__(self, core: Core, hub: Face | None, pair: str, size: int | float | Decimal) -> None:
         self.pair = pair
         self.size = size
         self.client_id = check_client_id(None)
         self.connection = 0
-        self.subscribed_at: datetime | None = None
-        self.error: HercleError | None = None
+        self.subscribed_at = None
+        self.error = None
         self._core = core
         self._hub = hub
         self._since = self._looked_until = core.log.next_seq

@@ -140,6 +140,8 @@ def take_narrow(browser: Browser) -> None:
 def _keep(page: Page, name: str, width: int, *, dark: bool) -> None:
     picture = ALL / f"{name}-{width}{'-dark' if dark else ''}.png"
     if width == 400:
+        height = page.locator("#rendered_cells").evaluate("cells => cells.scrollHeight")
+        page.set_viewport_size({"width": width, "height": height})
         page.screenshot(path=picture, full_page=True)
     else:
         page.locator(".jp-CodeCell").last.screenshot(path=picture)

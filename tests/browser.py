@@ -54,7 +54,7 @@ class Lab:
             try:
                 yield page
             finally:
-                self._leave(page)
+                self._leave(page, name)
 
     def log(self) -> bytes:
         """What the server and its kernels have printed, at level DEBUG."""
@@ -99,9 +99,17 @@ class Lab:
     def _url(self, name: str, workspace: str) -> str:
         return f"{self.address}/lab/workspaces/{workspace}/tree/{name}.ipynb"
 
-    def _leave(self, page: Page) -> None:
-        """End the kernel of a page."""
-        page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    def _leave(self, page: Page, name: str) -> None:
+        """End the kernel of a page's notebook."""
+        page.evaluate(
+            """async path => {
+                const {sessions} = window.jupyterapp.serviceManager;
+                await sessions.refreshRunning();
+                for (const session of sessions.running())
+                    if (session.path === path) await sessions.shutdown(session.id);
+            }""",
+            f"{name}.ipynb",
+        )
 
 
 class Notebook7(Lab):
@@ -130,7 +138,7 @@ class Voila(Lab):
         """Have every cell run anew, in another kernel."""
         page.reload()
 
-    def _leave(self, page: Page) -> None:
+    def _leave(self, page: Page, name: str) -> None:
         page.goto("about:blank")  # Voilà ends a kernel whose page goes
 
 
@@ -213,8 +221,10 @@ def violations(page: Page, inside: str) -> tuple[list[str], int]:
     found = page.evaluate(
         """async inside => {
             const height = document.body.style.height;
+            const frame = () => new Promise(requestAnimationFrame);
             document.body.style.height = '100vh';
             try {
+                for (let frames = 0; frames < 3; frames += 1) await frame();  // until it is laid out anew
                 const {violations, passes} = await axe.run(inside);
                 const texts = passes.filter(rule => rule.id === 'color-contrast').flatMap(rule => rule.nodes);
                 const told = violations.flatMap(rule =>

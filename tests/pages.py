@@ -62,7 +62,8 @@ def commands(page: Path) -> list[str]:
     lines = []
     for fence in fences(page):
         if fence.kind == "console":
-            lines += [line[2:] for line in fence.text.splitlines() if line.startswith("$ ")]
+            typed = re.sub(r"\\\n +", "", fence.text)
+            lines += [line[2:] for line in typed.splitlines() if line.startswith("$ ")]
         elif fence.kind == "indented":
             lines += fence.text.splitlines()
     return [line.partition("  #")[0].strip() for line in lines if line.strip()]

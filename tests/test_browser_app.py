@@ -202,6 +202,7 @@ def test_console(page: Page) -> None:
     console.get_by_label("AmountBtc").press("Enter")
     asked = console.get_by_role("group", name="Send it?")
     expect(asked).to_contain_text("0.00200000 BTC")
+    expect(asked.get_by_role("button", name="Back")).to_be_focused()
     for _ in range(5):
         page.keyboard.down("Enter")  # held: it is on Back, and yet does nothing but once
     page.keyboard.up("Enter")

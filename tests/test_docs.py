@@ -44,6 +44,8 @@ TOO_WIDE = """() => {
         .filter(node => node.getBoundingClientRect().right > innerWidth + 1 && !inside(node.parentElement))
         .map(node => node.outerHTML.slice(0, 80));
 }"""  # what sticks out and cannot be scrolled by itself
+CUT_OFF = """() => [...document.querySelectorAll('article .highlight pre')]
+    .filter(code => code.scrollWidth > code.clientWidth).map(code => code.textContent)"""
 BUILD = ("-m", "sphinx", "-qEW", "--keep-going", "-b", "html", "docs")
 
 
@@ -288,6 +290,14 @@ class TestInABrowser:
     """The built pages, as a person sees them."""
 
     pytestmark = NEEDS_CHROMIUM
+
+    def test_code_is_seen_without_scrolling(self, built: Path) -> None:
+        """On a wide screen no line of code is cut off."""
+        with chromium() as browser:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            for file in sorted(built.rglob("*.html")):
+                page.goto(file.as_uri())
+                assert page.evaluate(CUT_OFF) == [], file.name
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_pages_fit_and_are_alone(self, built: Path, scheme: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 import json
 import re
 from pathlib import Path
@@ -219,7 +220,9 @@ def test_raw_parts_differ_and_can_be_read() -> None:
     """Neighbouring parts have different tints, on which the page's text keeps a contrast of 4.5 to 1."""
     html = taken_apart()._repr_html_()
     hues = [int(hue) for hue in re.findall(r"<abbr [^>]*background:hsla\((\d+),90%,50%,\.25\)", html)]
-    assert len(hues) == len(set(hues)) == 11
+    assert len(hues) == 11
+    assert min(apart(a, b) for a, b in itertools.combinations(hues, 2)) > 30
+    assert min(apart(a, b) for a, b in itertools.pairwise(hues)) > 90
     for hue in hues:
         for page, text, opacity in ((1.0, 0.0, 0.87), (17 / 255, 1.0, 0.87)):
             tint = colorsys.hls_to_rgb(hue / 360, 0.5, 0.9)
@@ -227,6 +230,11 @@ def test_raw_parts_differ_and_can_be_read() -> None:
             front = [part * (1 - opacity) + text * opacity for part in behind]
             lighter, darker = sorted((luminance(behind), luminance(front)), reverse=True)
             assert (lighter + 0.05) / (darker + 0.05) > 4.5
+
+
+def apart(one: int, other: int) -> int:
+    """How many degrees lie between two hues."""
+    return min((one - other) % 360, (other - one) % 360)
 
 
 def luminance(colour: list[float]) -> float:

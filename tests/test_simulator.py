@@ -300,14 +300,14 @@ def test_a_reply_can_be_late() -> None:
     """A delay holds back the event, not the completion."""
 
     async def scene(simulator: Simulator) -> None:
-        simulator.faults.replyDelayMs = 300
+        simulator.faults.replyDelayMs = 1_000
         async with connected(simulator.url, simulator.api_key) as client:
             began = time.monotonic()
             await client.invoke("GetBalances", "a")
             assert (await client.next())["type"] == 3
-            assert time.monotonic() - began < 0.25
+            assert time.monotonic() - began < 0.9
             await client.event()
-            assert time.monotonic() - began >= 0.3
+            assert time.monotonic() - began >= 1
 
     with Simulator() as simulator:
         asyncio.run(scene(simulator))

@@ -98,7 +98,7 @@ def table_html(state: dict[str, Any], rows: list[Row], columns: list[Column], la
     return (
         f'<div role="region" aria-label="{escape(label)}" style="line-height:1.5">'
         f'<div><strong role="status">{state["state"].capitalize()}</strong> {said}</div>'
-        f'<div tabindex="0" style="{_SCROLL}">'
+        f'<div tabindex="0" style="{_SCROLL};margin-top:6px">'
         f'<table style="border-collapse:collapse;font-size:12px"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div></div>"
     )
