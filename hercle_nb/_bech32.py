@@ -6,6 +6,7 @@ Groups are a bytes object with a value from 0 to 31 in each byte.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from hercle_nb.errors import PaymentRequestError
 
@@ -38,7 +39,8 @@ def split(text: str) -> tuple[str, bytes]:
         PaymentRequestError: ``bad_bech32`` or ``mixed_case``.
     """
     if foreign := re.search("[^!-~]", text):
-        raise _refusal("bad_bech32", f"character {foreign.start() + 1} is U+{ord(foreign[0]):04X}")
+        letter = f"U+{ord(foreign[0]):04X} {unicodedata.name(foreign[0], '')}".rstrip()  # controls have none
+        raise _refusal("bad_bech32", f"character {foreign.start() + 1} is {letter}")
     prefix, separator, data = text.lower().rpartition("1")
     if not separator or not prefix:
         raise _refusal("bad_bech32", "no prefix such as lnbc with a 1 after it")

@@ -195,10 +195,10 @@ class Book:
         return listed and not invoice.paid and is_open_at_the_hub(invoice.hub_status)
 
     def invoices(self) -> list[Invoice]:
-        """Every invoice known: those created here, then the others."""
+        """Every invoice known: those created here in the order they were sent in, then the others."""
         self.recall()
-        ours = [call.invoice for call in list(self.creations.values()) if call.invoice is not None]
-        return ours + list(self._elsewhere.values())
+        made = sorted((call for call in list(self.creations.values()) if call.invoice is not None), key=_sent)
+        return [call.invoice for call in made if call.invoice is not None] + list(self._elsewhere.values())
 
     def find(self, key: str | Invoice) -> Invoice:
         """An invoice as it stands now; see `Face.invoice`."""
@@ -226,7 +226,7 @@ class Book:
         """The commands whose outcome is unknown, the oldest first; nobody waits for them any more."""
         calls = [*list(self.creations.values()), *list(self.others.values())]
         open_ = [call for call in calls if call.unknown and not call.dismissed]
-        return sorted(open_, key=lambda call: call.sent_at or datetime.max.replace(tzinfo=UTC))
+        return sorted(open_, key=_sent)
 
     def frame(self) -> pd.DataFrame:
         """Every invoice and every creation that was refused or is unknown; see `Face.invoices`."""
@@ -332,6 +332,10 @@ class Book:
             listed = alarmed(listed, _two_requests(listed.id))
         self._put_elsewhere(listed, changed=listed != known)
         return known, listed
+
+
+def _sent(call: Call) -> datetime:
+    return call.sent_at or datetime.max.replace(tzinfo=UTC)
 
 
 def _made(call: Call) -> Invoice:

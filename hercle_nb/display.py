@@ -65,6 +65,8 @@ _BLANK = frozenset(
 def hub_text(hub: Face) -> str:
     """A hub in two or three lines: where, how it is, what it has seen."""
     lines = [f"Hercle hub, {hub.environment}: {hub.state}, {hub.url}", f"  {_counts(hub)}"]
+    if place := _journal(hub):
+        lines.append(f"  Journal: {visible(place)}")
     lines += [f"  {text}" for text in _of_the_journal(hub)]
     if hub.environment == "simulator":
         lines.append(f"  {_SIMULATED}")
@@ -75,12 +77,12 @@ def hub_text(hub: Face) -> str:
 
 def hub_card(hub: Face) -> str:
     """A hub as an HTML card."""
-    error = hub.stats["last_error"]
+    error, place = hub.stats["last_error"], _journal(hub)
     return card(
         heading("Hercle hub", hub.environment),
         line(f"{STATUS_ICONS[hub.state]} {hub.state}"),
         warnings([error] if error else []),
-        facts({"URL": code(hub.url), "So far": _counts(hub)}),
+        facts({"URL": code(hub.url), "So far": _counts(hub)} | ({"Journal": code(place)} if place else {})),
         *map(line, _of_the_journal(hub)),
         line(_SIMULATED) if hub.environment == "simulator" else "",
     )
@@ -151,7 +153,7 @@ def heading(text: str, more: str) -> str:
     """The first line of a card, and something quieter beside it."""
     return (
         f'<div><b style="font-size:20px;font-weight:600">{escape(text)}</b> '
-        f'<span style="opacity:.75">{escape(more)}</span></div>'
+        f'<span style="opacity:.75;white-space:nowrap">{escape(more)}</span></div>'
     )
 
 
@@ -209,9 +211,15 @@ def _counts(hub: Face) -> str:
     return f"{count(stats['events'], 'event')}, {count(invoices, 'invoice')} created{more}"
 
 
+def _journal(hub: Face) -> str:
+    """Where commands and answers are kept; empty where they are not."""
+    journal = hub._core.memory.journal
+    return "" if journal is None else str(journal.place)
+
+
 def _of_the_journal(hub: Face) -> list[str]:
-    """Where commands and answers are kept, what earlier kernels left open, and what is wrong, a line each."""
+    """What earlier kernels left open, and what is wrong, a line each."""
     memory = hub._core.memory
     if memory.journal is None:
         return [] if hub.environment == "simulator" else ["No journal: when this kernel ends, it forgets."]
-    return [f"Journal: {visible(str(memory.journal.place))}", *filter(None, [memory.report, memory.trouble])]
+    return [text for text in (memory.report, memory.trouble) if text]

@@ -24,6 +24,7 @@ from hercle_nb.display import (
     whole_request,
 )
 from hercle_nb.errors import InvalidRequest
+from hercle_nb.invoice_request import DEFAULT_EXPIRY_HOURS
 from hercle_nb.states import CLOSED, EXPIRED, OPEN, PAID
 
 if TYPE_CHECKING:
@@ -108,9 +109,12 @@ def _expiry(invoice: Invoice, status: str) -> tuple[str, str]:
 
 
 def _asked(invoice: Invoice) -> str:
-    if invoice.client_id is None:  # nothing was asked for
+    """How long it is valid, where that is what was asked for."""
+    hours = invoice.expiry_hours or DEFAULT_EXPIRY_HOURS
+    differs = invoice.decoded is not None and invoice.decoded.expiry_effective != hours * 3_600
+    if invoice.client_id is None or differs:
         return ""
-    return " (24 h, the hub's default)" if invoice.expiry_hours is None else f" ({invoice.expiry_hours} h)"
+    return f" ({hours} h)" if invoice.expiry_hours else f" ({hours} h, the hub's default)"
 
 
 def _request(invoice: Invoice) -> str:

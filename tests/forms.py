@@ -21,7 +21,7 @@ def phase():
     return form._face.phase
 """
 FORM = "form = hub.form()\nform"
-LABELS = ["Amount", "Unit", "Memo", "Expiry", "Client ID"]
+LABELS = ["Amount", "Unit", "Memo", "Expiry", "ClientId"]
 CALM = 450  # milliseconds after a step of the form in which Enter does nothing, and some more
 
 

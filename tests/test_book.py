@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -234,6 +235,16 @@ def test_frame(book: Book) -> None:
     assert "hub.resolve('lost')" in frame.loc["lost", "message"]
     assert frame.loc["my-invoice-123", "message"] == "created"
     assert frame["created_at"].isna().tolist() == [False, False, True, True]
+
+
+def test_invoices_of_one_second_stand_as_they_were_sent(book: Book) -> None:
+    """A payment request's time is in whole seconds: within one the order is that of the commands."""
+    for client_id, milliseconds in (("second", 20), ("first", 10)):
+        call = book.creations[client_id] = creation(client_id)
+        call.sent_at = NOW + timedelta(milliseconds=milliseconds)
+        text = pay_to(payment_hash=hashlib.sha256(client_id.encode()).digest())
+        book.adopt(call, answer(ask(client_id=client_id), id=client_id, encodedPaymentRequest=text))
+    assert list(book.frame().index) == ["my-invoice-123", "first", "second"]
 
 
 def test_without_invoice(book: Book) -> None:

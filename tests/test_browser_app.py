@@ -232,6 +232,22 @@ def test_by_keyboard(page: Page) -> None:
     assert page.evaluate("document.activeElement.closest('.hn-console, .lm-TabBar, .hn-app') !== null")
 
 
+def test_narrow(page: Page) -> None:
+    """On a phone no name of a tab is cut, the address breaks, and there is room for a payment request."""
+    page.set_viewport_size({"width": 400, "height": 1000})
+    page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+    cut = "texts => texts.filter(text => text.scrollWidth > text.clientWidth).map(text => text.textContent)"
+    assert page.locator(".hn-app .lm-TabBar-tabLabel").evaluate_all(cut) == []
+    inside = (
+        "text => text.getBoundingClientRect().right <= text.closest('.hn-face').getBoundingClientRect().right"
+    )
+    assert panel(page).get_by_role("status").evaluate(inside)
+    tab(page, "Invoices").click()
+    reader = page.get_by_label("Decode a payment request")
+    reader.wait_for()
+    assert reader.bounding_box()["width"] > 200
+
+
 def test_accessible(page: Page) -> None:
     """axe-core finds nothing in any face of the app nor in its panel, in light and dark; the focus shows."""
     if not AXE.is_file():

@@ -317,5 +317,5 @@ def test_focus_is_seen(page: Page) -> None:
         if inside:
             assert (style, width >= 2) == ("solid", True), name
             seen.append(name)
-    assert seen[:4] == ["Amount", "Memo", "Client ID", "Create invoice"]
+    assert seen[:4] == ["Amount", "Memo", "ClientId", "Create invoice"]
     assert seen[-3:] == ["Copy as code", "Another invoice", "Copy payment request"]

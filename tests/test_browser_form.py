@@ -77,8 +77,8 @@ PROBLEMS = [
     ("Memo", "sat", "a\tb", "The memo holds a control character, U+0009 at position 1", "a b"),
     ("Hours", "sat", "721", f"{HOURS}, not '721'.", "720"),
     ("Hours", "sat", "1.5", f"{HOURS}, not '1.5'.", "1"),
-    ("Client ID", "sat", "order 17", f"{CLIENT_ID} holds ' ', U+0020.", "order-17"),
-    ("Client ID", "sat", "x" * 37, f"{CLIENT_ID} has 37 characters.", "x" * 36),
+    ("ClientId", "sat", "order 17", f"{CLIENT_ID} holds ' ', U+0020.", "order-17"),
+    ("ClientId", "sat", "x" * 37, f"{CLIENT_ID} has 37 characters.", "x" * 36),
 ]
 
 
@@ -240,8 +240,8 @@ def test_another(page: Page, simulator: HubProcess) -> None:
 
     field(page, "Amount").fill("0.001")
     field(page, "Memo").fill("tea")
-    field(page, "Client ID").fill("order-17")
-    field(page, "Client ID").press("Enter")
+    field(page, "ClientId").fill("order-17")
+    field(page, "ClientId").press("Enter")
     expect(card(page)).to_contain_text("order-17")
     page.wait_for_timeout(CALM)
     button(page, "Another invoice").focus()
@@ -249,16 +249,16 @@ def test_another(page: Page, simulator: HubProcess) -> None:
     expect(field(page, "Amount")).to_be_focused()
     page.keyboard.press("Enter")
     expect(card(page)).to_have_count(0)
-    expect(field(page, "Client ID")).to_have_value("")
+    expect(field(page, "ClientId")).to_have_value("")
     expect(field(page, "Memo")).to_have_value("tea")
     assert phase(page) == "draft"
     create(page)
     expect(card(page)).to_contain_text("tea")
     button(page, "Another invoice").click()
-    field(page, "Client ID").fill("order-17")
+    field(page, "ClientId").fill("order-17")
     field(page, "Memo").fill("coffee")
     create(page)
-    expect(problem(page, "Client ID")).to_contain_text("order-17")
+    expect(problem(page, "ClientId")).to_contain_text("order-17")
     assert simulator.created() == 2
 
 

@@ -94,7 +94,7 @@ def test_by_mouse(place: Place) -> None:
     field(page, "Amount").fill("0.0007")
     field(page, "Memo").fill("für zwei")
     field(page, "Expiry").select_option(label="7 days")
-    field(page, "Client ID").fill("order-17")
+    field(page, "ClientId").fill("order-17")
     button(page, "Create invoice").click()
     expect(card(page)).to_contain_text("0.00070000 BTC")
     expect(card(page)).to_contain_text("für zwei")
@@ -117,7 +117,7 @@ def test_by_keyboard(place: Place) -> None:
         page.keyboard.press("Tab")
     order = [*LABELS, "Create invoice"]
     for number, name in enumerate(order, start=1):
-        assert focused(page) == "Client ID"
+        assert focused(page) == "ClientId"
         page.keyboard.type(f"order-{number}")
         page.keyboard.press("Tab")
         for _ in order[order.index(name) : -1]:
@@ -133,7 +133,7 @@ def test_by_keyboard(place: Place) -> None:
         expect(field(page, "Amount")).to_be_focused()
         for _ in LABELS[:-1]:
             page.keyboard.press("Tab")
-        expect(field(page, "Client ID")).to_have_value("")
+        expect(field(page, "ClientId")).to_have_value("")
     asked = sent(hub)
     assert [call["clientId"] for call in asked] == [f"order-{number}" for number in range(1, 7)]
     assert {Decimal(str(call["amountBtc"])) for call in asked} == {Decimal("0.0007")}

@@ -108,6 +108,14 @@ def test_card() -> None:
     assert "(24 h, the hub's default)" in page_of(answer(ask(expiry_hours=None))).text
 
 
+@pytest.mark.parametrize("hours", [24, None])
+def test_another_expiry_than_was_asked_for(hours: int | None) -> None:
+    """Beside an expiry that nobody asked for the card does not say that it is the one asked for."""
+    page = page_of(answer(ask(expiry_hours=hours), encodedPaymentRequest=pay_to(expiry=3_600)))
+    assert "the payment request is valid for 3,600 s, not for 24 h" in page.text
+    assert f"Expires {time_text(NOW + timedelta(hours=1))}Created" in page.text
+
+
 def test_payment_request_is_selected_as_a_whole() -> None:
     """The payment request, and nothing else, stands in an element that one click selects."""
     invoice = answer()

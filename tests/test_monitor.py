@@ -233,6 +233,7 @@ def test_state(browser: Browser, simulator: HubProcess, monitor: EventMonitor, h
     table = monitor._table
     assert table.state["state"] == "connected"
     assert table.state["reason"] == ""
+    assert table.state["notes"] == ["sandbox", "1 row in the log"]
     browser.say("hello")
     simulator.mode(negotiateFailures=1, negotiateStatus=503)
     simulator.lose()

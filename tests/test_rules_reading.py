@@ -49,14 +49,19 @@ UNREADABLE = [
         "it has 7,090 characters, and 7,089 are the most. Copy the payment request alone.",
     ),
     ("no prefix", "", "bad_bech32", f"no prefix such as lnbc with a 1 after it.{AGAIN}"),
-    ("the Kelvin sign for a k", f"ln\u212a{REQUEST[3:]}", "bad_bech32", f"character 3 is U+212A.{AGAIN}"),
+    (
+        "the Kelvin sign for a k",
+        f"ln\u212a{REQUEST[3:]}",
+        "bad_bech32",
+        f"character 3 is U+212A KELVIN SIGN.{AGAIN}",
+    ),
     (
         "the long s for an s",
         f"{REQUEST[:-1]}\u017f",
         "bad_bech32",
-        f"character {len(REQUEST)} is U+017F.{AGAIN}",
+        f"character {len(REQUEST)} is U+017F LATIN SMALL LETTER LONG S.{AGAIN}",
     ),
-    ("a space inside", vector("space inside"), "bad_bech32", f"character 51 is U+0020.{AGAIN}"),
+    ("a space inside", vector("space inside"), "bad_bech32", f"character 51 is U+0020 SPACE.{AGAIN}"),
     (
         "mixed case",
         REQUEST.replace("lnbcrt", "LNBCRT"),

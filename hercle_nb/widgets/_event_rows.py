@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hercle_nb._log_table import json_text
 from hercle_nb._store import as_events
+from hercle_nb.display import count
 from hercle_nb.widgets._table import PIECE, RING, Column, Row
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class EventRows:
         return {
             "state": hub.state,
             "reason": hub._last_error() or "",
-            "notes": [hub.environment, f"{len(log):,} rows in the log{evicted}"],
+            "notes": [hub.environment, f"{count(len(log), 'row')} in the log{evicted}"],
         }
 
     def ended(self) -> bool:

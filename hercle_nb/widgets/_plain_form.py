@@ -112,7 +112,7 @@ class PlainForm(Box):
         )
         self._hours = ipywidgets.Text(draft.hours, description="Hours", placeholder="1 to 720", layout=wide)
         self._client_id = ipywidgets.Text(
-            draft.client_id, description="Client ID", placeholder="made for you", layout=wide
+            draft.client_id, description="ClientId", placeholder="made for you", layout=wide
         )
         self._inputs = [self._amount, self._memo, self._expiry, self._hours, self._client_id]
         self._problems, self._told = ipywidgets.HTML(), ipywidgets.HTML()

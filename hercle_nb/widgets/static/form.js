@@ -111,7 +111,7 @@ class FormView {
         this.#row("amount", "Amount", fields.amount, this.#labelled("Unit", fields.unit), parts.echo),
         this.#row("memo", "Memo", fields.memo, parts.bytes),
         this.#row("hours", "Expiry", fields.expiry, this.#labelled("Hours", fields.hours)),
-        this.#row("client_id", "Client ID", fields.client_id),
+        this.#row("client_id", "ClientId", fields.client_id),
       ),
       make("div", { class: "hn-line" }, parts.create, parts.code, parts.another, parts.copied),
       parts.confirm,
