@@ -58,7 +58,7 @@ soak: $(DEV) ## harm the reference hub for ten minutes, then kill scripts; SOAK_
 	$(TEST_ENV) $(PY) benchmarks/soak.py $(SOAK_ARGS)
 	$(TEST_ENV) $(PY) benchmarks/soak_kills.py $(KILLS_ARGS)
 
-pictures: $(DEV) ## make pictures of every face in build/pictures, and the README's; needs Chromium
+pictures: $(DEV) ## make pictures of every face in build/pictures, and those of README and docs; needs Chromium
 	$(TEST_ENV) $(PY) -m scripts.pictures
 
 clean: ## remove what these targets made, .venv included

@@ -13,7 +13,8 @@
     ├── NotPaid (RuntimeError)               an invoice that ended without a payment
     └── WrongThread (RuntimeError)           a blocking call on the thread it would block
 
-Each also subclasses the builtin a user would catch. No message holds an API key.
+Each also subclasses the builtin a user would catch. No message of ours holds an API key; what a hub
+says is shown as it came.
 """
 
 from __future__ import annotations

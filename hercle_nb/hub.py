@@ -45,7 +45,8 @@ def connect(
 
     Args:
         environment: ``simulator``, ``sandbox`` or ``production``. None takes the variable ``HERCLE_ENV``,
-            else ``sandbox`` if there is a key, else ``simulator``.
+            else ``sandbox`` if there is a key or a URL, else ``simulator``; a URL outranks the variable's
+            ``simulator``.
         api_key: The key, a callable that is asked for it before every attempt, ``"ask"`` for a hidden
             prompt, or None for the variable ``HERCLE_API_KEY``. The simulator needs none.
         url: Another URL than the environment's own.
@@ -54,7 +55,7 @@ def connect(
             SQLAlchemy URL such as ``postgresql+psycopg://user@host/database``. None takes a file of the
             environment's in the user's data folder, and none for the simulator; False keeps none.
         max_events: Rows that the log keeps at least; older ones are evicted.
-        max_bytes: Text that the log keeps, in characters.
+        max_bytes: The same for the bytes of their messages.
         timeout: Seconds for connecting, and the default for every verb.
 
     Raises:
@@ -125,7 +126,8 @@ class Hub(Face):
         the answering event is in `events` and, with a journal, durable.
 
         Args:
-            amount_btc: The amount in BTC: `Decimal`, `int`, plain decimal `str`, or a `float` that is exact.
+            amount_btc: The amount in BTC: `Decimal`, `int`, plain decimal `str`, or a `float`, of which
+                the digits count that Python shows.
             memo: At most 639 bytes of UTF-8, or None.
             expiry_hours: Whole hours from 1 to 720, or None for the hub's default of 24.
             amount_sat: The amount in satoshis, instead of ``amount_btc``.
@@ -415,8 +417,9 @@ class Hub(Face):
         """Subscribe to the prices of a pair.
 
         Returns once the hub's completion came; the prices are events in `events` and in the subscription's
-        own frame. The hub keeps one feed a pair: the same pair and size again returns the subscription there
-        is. After a lost connection it is made again. It keeps the hub alive until it is cancelled.
+        own frame. The hub keeps one feed a pair (assumed): the same pair and size again returns the
+        subscription there is. After a lost connection it is made again. It keeps the hub alive until it is
+        cancelled.
 
         Args:
             pair: Such as ``BTCUSDT``.

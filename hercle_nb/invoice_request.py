@@ -59,7 +59,8 @@ class InvoiceRequest:
     """What is asked of the hub, checked and normalised.
 
     Args:
-        amount_btc: The amount in BTC: `Decimal`, `int`, plain decimal `str`, or a `float` that is exact.
+        amount_btc: The amount in BTC: `Decimal`, `int`, plain decimal `str`, or a `float`, of which
+            the digits count that Python shows.
         memo: At most 639 bytes of UTF-8 after NFC, or None. None and an empty text differ on the wire.
         expiry_hours: Whole hours from 1 to 720, or None for the hub's default of 24.
         client_id: 1 to 36 printable ASCII characters without spaces; made if None.

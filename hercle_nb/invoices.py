@@ -99,7 +99,7 @@ class Invoice:
         """The QR code of the payment request, as wallets scan it.
 
         Raises:
-            InvalidRequest: The invoice is not open, has a warning (nobody should pay it), or is too long.
+            InvalidRequest: The invoice is not open, has an alarm (nobody should pay it), or is too long.
         """
         import segno
 

@@ -1,7 +1,7 @@
 """Make pictures of every face, light and dark, wide and narrow, on the simulator: `make pictures`.
 
 Wide ones show JupyterLab, narrow ones Voilà as on a phone. All go to build/pictures, to be looked at; those
-that the README shows go to docs/pictures as well.
+that the README and the documentation show go to docs/pictures as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 ALL = ROOT / "build" / "pictures"
 SHOWN = ROOT / "docs" / "pictures"
-IN_README = {
+IN_DOCS = {
     *("card-1280", "card-1280-dark", "inspector-1280", "inspector-1280-dark"),
     *("monitor-1280", "monitor-1280-dark", "app-400", "app-400-dark"),
 }
@@ -145,7 +145,7 @@ def _keep(page: Page, name: str, width: int, *, dark: bool) -> None:
         page.screenshot(path=picture, full_page=True)
     else:
         page.locator(".jp-CodeCell").last.screenshot(path=picture)
-    if picture.stem in IN_README:
+    if picture.stem in IN_DOCS:
         shutil.copy(picture, SHOWN)
     print(picture.relative_to(ROOT), flush=True)
 

@@ -85,7 +85,8 @@ def test_no_key(server: HubProcess) -> None:
     done = run("doctor", "--url", server.url)
     assert done.returncode == 1
     [found] = bad(done.stdout)
-    assert found.startswith("No API key for sandbox: set the variable HERCLE_API_KEY")
+    advice = "set the variable HERCLE_API_KEY, or run this in a terminal to be asked."
+    assert found.startswith(f"No API key for sandbox: {advice}")
     assert findings(done.stdout)[-1][1].startswith("the journal is ")
 
 

@@ -116,7 +116,7 @@ def _tls(host: str, port: int) -> Finding:
             "BAD",
             f"TLS: the certificate of {host} is not trusted ({error.verify_message.rstrip('.')})",
             "Check this computer's clock; where a proxy of your company opens TLS, set SSL_CERT_FILE to a "
-            "file with its certificate. There is no switch to trust it anyway",
+            "file with its certificate before Jupyter starts. There is no switch to trust it anyway",
         )
     except OSError as error:
         why = "nothing came back" if isinstance(error, TimeoutError) else error.strerror or error

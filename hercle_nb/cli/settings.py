@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hercle_nb.config import resolve, resolve_environment
+from hercle_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from hercle_nb.config import Settings
@@ -19,5 +20,11 @@ def settings(environment: str | None, url: str | None) -> Settings:
         ConfigurationError: Something is missing, unknown or contradicts another.
     """
     environment = resolve_environment(environment, has_url=url is not None)
-    asked = not os.environ.get("HERCLE_API_KEY", "").strip() and sys.stdin is not None and sys.stdin.isatty()
-    return resolve(environment, "ask" if asked and environment != "simulator" else None, url)
+    if environment == "simulator" or os.environ.get("HERCLE_API_KEY", "").strip():
+        return resolve(environment, None, url)
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"No API key for {environment}: set the variable HERCLE_API_KEY, or run this in a terminal to be "
+            "asked."
+        )
+    return resolve(environment, "ask", url)
