@@ -208,7 +208,7 @@ class Hub(Face):
             >>> with connect("simulator") as hub:
             ...     tea = {"amount_sat": 1_000, "memo": "Tea"}
             ...     cake = {"amount_sat": 2_500, "memo": "Cake"}
-            ...     frame = hub.create_invoices([tea, cake], batch_id="café-7", progress=False)
+            ...     frame = hub.create_invoices([tea, cake], batch_id="café", progress=False)
             ...     list(frame["status"])
             ['open', 'open']
         """
