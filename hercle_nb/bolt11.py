@@ -148,8 +148,8 @@ def decode_payment_request(text: str) -> PaymentRequest:
     Example:
         >>> import hercle_nb as hercle
         >>> with hercle.connect("simulator") as hub:
-        ...     text = hub.create_invoice(0.001, "Payment for services", 24).payment_request
-        >>> decode_payment_request(text).description
+        ...     invoice = hub.create_invoice(0.001, "Payment for services", 24)
+        >>> decode_payment_request(invoice.payment_request).description
         'Payment for services'
     """
     return _decode(text, _payee)
