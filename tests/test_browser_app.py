@@ -236,6 +236,7 @@ def test_narrow(page: Page) -> None:
     """On a phone no name of a tab is cut, the address breaks, and there is room for a payment request."""
     page.set_viewport_size({"width": 400, "height": 1000})
     page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+    until(page, lambda: page.locator(".hn-app").bounding_box()["width"] < 400)
     cut = "texts => texts.filter(text => text.scrollWidth > text.clientWidth).map(text => text.textContent)"
     assert page.locator(".hn-app .lm-TabBar-tabLabel").evaluate_all(cut) == []
     inside = (

@@ -79,7 +79,7 @@ def _keeps_up(page: Page, simulator: HubProcess) -> None:
         _answers(page)
         for pushed in pushes:
             pushed.result()
-    assert 20_000 / (time.monotonic() - began) > 700
+    assert 20_000 / (time.monotonic() - began) > 900
     until(page, lambda: shown(page)["seqs"][-1:] == [20_000])
     skipped = re.search(r"([\d,]+) rows? skipped here", region(page).inner_text())
     assert skipped is None or int(skipped[1].replace(",", "")) < 500  # of 20,000, on a crowded machine
@@ -93,7 +93,7 @@ def _answers(page: Page) -> None:
     for _ in range(10):
         page.wait_for_timeout(500)
         lags.append(_lag(page))
-    assert sorted(lags)[5] < 3, lags
+    assert sorted(lags)[5] < 1.5, lags
     assert _milliseconds_to_filter(page, '"sequence":7') < 1_000
     assert all('"sequence":7' in cells[6] for cells in shown(page)["cells"])
     assert _milliseconds_to_filter(page, "") < 1_000
