@@ -98,9 +98,9 @@ class CommandHelp(SphinxDirective):
                 )
         shown.append(options)
         if command.epilog:
-            told, _, typed = cleandoc(command.epilog.removeprefix("\b\n")).partition("\n")
-            typed = cleandoc(typed)
-            shown += [nodes.paragraph(text=told), nodes.literal_block(typed, typed, language="none")]
+            heading, _, rest = cleandoc(command.epilog.removeprefix("\b\n")).partition("\n")
+            typed = cleandoc(rest)
+            shown += [nodes.paragraph(text=heading), nodes.literal_block(typed, typed, language="none")]
         return shown
 
 

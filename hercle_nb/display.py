@@ -65,7 +65,7 @@ _BLANK = frozenset(
 def hub_text(hub: Face) -> str:
     """A hub in two or three lines: where, how it is, what it has seen."""
     lines = [f"Hercle hub, {hub.environment}: {hub.state}, {hub.url}", f"  {_counts(hub)}"]
-    if place := _journal(hub):
+    if place := _place_of_the_journal(hub):
         lines.append(f"  Journal: {visible(place)}")
     lines += [f"  {text}" for text in _of_the_journal(hub)]
     if hub.environment == "simulator":
@@ -77,7 +77,7 @@ def hub_text(hub: Face) -> str:
 
 def hub_card(hub: Face) -> str:
     """A hub as an HTML card."""
-    error, place = hub.stats["last_error"], _journal(hub)
+    error, place = hub.stats["last_error"], _place_of_the_journal(hub)
     return card(
         heading("Hercle hub", hub.environment),
         line(f"{STATUS_ICONS[hub.state]} {hub.state}"),
@@ -211,7 +211,7 @@ def _counts(hub: Face) -> str:
     return f"{count(stats['events'], 'event')}, {count(invoices, 'invoice')} created{more}"
 
 
-def _journal(hub: Face) -> str:
+def _place_of_the_journal(hub: Face) -> str:
     """Where commands and answers are kept; empty where they are not."""
     journal = hub._core.memory.journal
     return "" if journal is None else str(journal.place)
