@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class StaysHere:
-    """Refuses `pickle` and `copy`, for what has a connection, a thread, a widget or a key.
+    """Refuses ``pickle`` and ``copy``, for what has a connection, a thread, a widget or a key.
 
     A ``TypeError``, as Python's own for a lock or a socket: pools hand it to whoever sent the object.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class HercleError(Exception):
-    """Base of every error of this package. `pickle` and `copy` keep its text, attributes and notes."""
+    """Base of every error of this package. ``pickle`` and ``copy`` keep its text, attributes and notes."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         reduced: tuple[Any, ...] = super().__reduce__()  # type: ignore[assignment]
