@@ -165,12 +165,14 @@ class Face(StaysHere):
         though the hub's list lacks it.
 
         Returns:
-            Index ``client_id`` str (the hub's id where only the hub knows it); columns ``id`` str, ``status``
-            category (open, paid, expired, closed, rejected, unknown; by the clock of this reading),
-            ``amount_msat`` Int64, ``amount_sat`` Int64 (NA for a fraction), ``amount_btc`` float64 (the
-            nearest double, for sums and plots), ``memo`` str, ``created_at``, ``expires_at``, ``updated_at``
-            datetime64[us, UTC], ``payment_hash``, ``preimage``, ``payment_request`` str, ``http_status``
-            Int64, ``message`` str (what is not as it should be, else the hub's words).
+            Index ``client_id`` str (the hub's id where only the hub knows it); columns ``status`` category
+            (open, paid, expired, closed, rejected, unknown; by the hub's clock at this reading),
+            ``amount_sat`` Int64 (NA for a fraction), ``memo`` str, ``created_at``, ``expires_at``,
+            ``updated_at`` datetime64[us, UTC], ``id`` str, ``amount_msat`` Int64, ``amount_btc`` float64 (the
+            nearest double, for sums and plots), ``asked_msat`` Int64 (what was asked of the hub, where the
+            payment request asks for another amount, which is that of the other columns; else NA),
+            ``payment_hash``, ``preimage``, ``payment_request`` str, ``http_status`` Int64, ``message`` str
+            (what is not as it should be, else the hub's words).
         """
         return self._core.book.frame()
 

@@ -35,7 +35,10 @@ _EXCEL_ROWS = 1_048_576  # the header is one
 _EXCEL_CHARACTERS = 32_767  # in a cell, in UTF-16
 _EXCEL_DIGITS = 15  # of a number; further ones become zeros
 _EXCEL_FIRST_YEAR = 1900
-_EXCEL_FORMATS = {"amount_msat": "0", "amount_sat": "0", "amount_btc": "0.00000000###"}
+_EXCEL_FORMATS = {
+    **dict.fromkeys(("amount_msat", "amount_sat", "asked_msat"), "0"),
+    "amount_btc": "0.00000000###",
+}
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _LIKE_AN_ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")  # Excel would show the character of that number
 

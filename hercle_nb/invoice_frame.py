@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from hercle_nb.invoices import Invoice
 
 DTYPES: dict[str, Any] = {
-    "id": TEXT_DTYPE,
     "status": pd.CategoricalDtype(list(STATES)),
-    "amount_msat": "Int64",
     "amount_sat": "Int64",
-    "amount_btc": "float64",
     "memo": TEXT_DTYPE,
     "created_at": TIME_DTYPE,
     "expires_at": TIME_DTYPE,
     "updated_at": TIME_DTYPE,
+    "id": TEXT_DTYPE,
+    "amount_msat": "Int64",
+    "amount_btc": "float64",
+    "asked_msat": "Int64",
     "payment_hash": TEXT_DTYPE,
     "preimage": TEXT_DTYPE,
     "payment_request": TEXT_DTYPE,
@@ -70,6 +71,7 @@ def row_of(invoice: Invoice) -> dict[str, Any]:
         "id": invoice.id,
         "status": invoice.status,
         **amount_cells(invoice.amount_msat),
+        "asked_msat": invoice.asked_msat,
         "memo": invoice.memo,
         "created_at": invoice.created_at,
         "expires_at": invoice.expires_at,

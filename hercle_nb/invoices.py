@@ -12,7 +12,7 @@ from hercle_nb import amounts, cross_check
 from hercle_nb.bolt11 import canonical, decode_payment_request
 from hercle_nb.commands import http_status
 from hercle_nb.errors import InvalidRequest, PaymentRequestError
-from hercle_nb.states import OPEN, state_of
+from hercle_nb.states import OPEN, followed, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,8 @@ class Invoice:
     Attributes:
         client_id: Our id of the command that created it; None if it was created elsewhere.
         id: The hub's id.
-        amount_msat: The amount asked for, in millisatoshis; of one created elsewhere what its payment request
-            says, None where the payer chooses it.
+        amount_msat: The amount that its payment request asks for, in millisatoshis; None where the payer
+            chooses it. Where the payment request cannot be read, the amount that was asked of the hub.
         memo: The memo asked for, or None.
         expiry_hours: The expiry asked for, or None for the hub's default.
         created_at: When it was created: the payment request's own time where it can be read.
@@ -48,6 +48,12 @@ class Invoice:
         warnings: What is not as it should be, a sentence each.
         alarm: A warning says that the payment request is not what was asked for; there is no QR code then.
         reused: It was known already and nothing was sent for it.
+        asked_msat: The amount asked of the hub where the payment request asks for another one; else None.
+        clock_ahead: Seconds that the hub's clock was ahead of this computer's when the invoice was made, or
+            last in the hub's list; 0 where that is not known. It is no part of what makes invoices equal.
+        paid_at: When the payment was first seen; None while there is no proof of one.
+        paid_at_source: Where ``paid_at`` is from: ``list`` (``updatedAt`` of the entry that first showed the
+            preimage: about the time of payment, assumed) or ``seen`` (when we saw it first).
     """
 
     client_id: str | None
@@ -68,6 +74,10 @@ class Invoice:
     warnings: tuple[str, ...] = ()
     alarm: bool = False
     reused: bool = False
+    asked_msat: int | None = None
+    clock_ahead: float = field(default=0.0, compare=False)
+    paid_at: datetime | None = None
+    paid_at_source: str | None = None
 
     @property
     def amount_btc(self) -> Decimal | None:
@@ -91,8 +101,8 @@ class Invoice:
 
     @property
     def status(self) -> str:
-        """``open``, ``paid``, ``expired`` (by this computer's clock) or ``closed`` by the hub."""
-        late = datetime.now(UTC) >= self.expires_at
+        """``open``, ``paid``, ``expired`` (by the hub's clock) or ``closed`` by the hub."""
+        late = datetime.now(UTC) + followed(self.clock_ahead) >= self.expires_at
         return state_of(proven=self.paid, hub_status=self.hub_status, late=late)
 
     def qr(self) -> segno.QRCode:
@@ -168,10 +178,11 @@ def read_answer(
     if note is None and http_status(data) is None:
         note = "the hub's answer carried no httpStatusCode"
     clocks = cross_check.clock_notes(decoded, hub_expiry, sent_at, received_at, clock_ahead)
+    amount_msat = decoded.amount_msat if decoded else request.amount_msat
     return Invoice(
         client_id=request.client_id,
         id=str(data.get("id") or ""),
-        amount_msat=request.amount_msat,
+        amount_msat=amount_msat,
         memo=request.memo,
         expiry_hours=request.expiry_hours,
         created_at=decoded.created_at if decoded else received_at,
@@ -182,6 +193,8 @@ def read_answer(
         message=str(data["message"]) if data.get("message") is not None else None,
         warnings=(*alarms, *filter(None, [note]), *clocks),
         alarm=bool(alarms),
+        asked_msat=request.amount_msat if request.amount_msat != amount_msat else None,
+        clock_ahead=clock_ahead,
     )
 
 

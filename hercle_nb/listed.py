@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _TAKEN = frozenset(
     ("id", "encodedPaymentRequest", "expiresAt", "status", "updatedAt", "memo", "paymentPreimage")
 )
+LIST, SEEN = "list", "seen"  # where the time of a payment is from
 _MSAT = {
     "BITCOIN": 100_000_000_000,
     "MILLIBITCOIN": 100_000_000,
@@ -36,7 +37,7 @@ _MSAT = {
 }
 
 
-def read_listed(fields: Any, currency: str) -> Invoice | None:
+def read_listed(fields: Any, currency: str, clock_ahead: float = 0.0) -> Invoice | None:
     """An entry of the hub's list as an invoice; None for what is none.
 
     The payment request's signature is not looked at: see `verified`.
@@ -44,6 +45,7 @@ def read_listed(fields: Any, currency: str) -> Invoice | None:
     Args:
         fields: The entry.
         currency: The network expected, as in a payment request's prefix; empty for any but Bitcoin itself.
+        clock_ahead: Seconds that the hub's clock is ahead of this computer's.
     """
     if not isinstance(fields, dict):
         return None
@@ -63,6 +65,8 @@ def read_listed(fields: Any, currency: str) -> Invoice | None:
     created = decoded.created_at if decoded else parse_time(fields.get("createdAt"))
     unknown = expiry or created or datetime.fromtimestamp(0, UTC)
     preimage = _text(fields.get("paymentPreimage"))
+    updated = parse_time(fields.get("updatedAt"))
+    paid = decoded is not None and proves(preimage, decoded.payment_hash)
     return Invoice(
         client_id=None,
         id=hub_id or "",
@@ -75,10 +79,13 @@ def read_listed(fields: Any, currency: str) -> Invoice | None:
         payment_hash=decoded.payment_hash if decoded else None,
         preimage=preimage,
         hub_status=status,
-        updated_at=parse_time(fields.get("updatedAt")),
+        updated_at=updated,
         extra={name: value for name, value in fields.items() if name not in _TAKEN},
         warnings=(*alarms, *_notes(status, expiry, decoded)),
         alarm=bool(alarms),
+        clock_ahead=clock_ahead,
+        paid_at=(updated or datetime.now(UTC)) if paid else None,
+        paid_at_source=(LIST if updated else SEEN) if paid else None,
     )
 
 
@@ -93,6 +100,9 @@ def merged(known: Invoice, listed: Invoice) -> Invoice:
         extra=listed.extra,
         warnings=tuple(dict.fromkeys((*known.warnings, *listed.warnings))),
         alarm=known.alarm or listed.alarm,
+        clock_ahead=listed.clock_ahead,
+        paid_at=known.paid_at or listed.paid_at,
+        paid_at_source=known.paid_at_source or listed.paid_at_source,
     )
 
 

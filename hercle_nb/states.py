@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 OPEN = "open"
 PAID = "paid"
 EXPIRED = "expired"
@@ -10,7 +12,14 @@ REJECTED = "rejected"
 UNKNOWN = "unknown"
 STATES = (OPEN, PAID, EXPIRED, CLOSED, REJECTED, UNKNOWN)
 
+MOST_FOLLOWED = 86_400.0  # seconds; clocks that are further apart are no slip of a clock
+
 _OPEN_AT_THE_HUB, _CLOSED_AT_THE_HUB = "OPEN", "CLOSED"
+
+
+def followed(clock_ahead: float) -> timedelta:
+    """What to add to this computer's clock to have the hub's; nothing if they are more than a day apart."""
+    return timedelta(seconds=clock_ahead if abs(clock_ahead) <= MOST_FOLLOWED else 0.0)
 
 
 def state_of(*, proven: bool, hub_status: str | None, late: bool) -> str:

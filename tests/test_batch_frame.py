@@ -26,14 +26,16 @@ OURS = [
     "client_id",
     "status",
     "error",
-    "id",
-    "amount_msat",
+    "note",
     "amount_sat",
-    "amount_btc",
     "memo",
     "created_at",
     "expires_at",
     "updated_at",
+    "id",
+    "amount_msat",
+    "amount_btc",
+    "asked_msat",
     "payment_hash",
     "preimage",
     "payment_request",
@@ -109,8 +111,8 @@ def test_columns_and_dtypes(rows: Rows) -> None:
         assert list(frame) == [*own, *(f"invoice_{name}" if name in own else name for name in OURS)]
         assert_frame_equal(frame[own], rows.table)
         assert frame["status"].cat.categories.tolist() == [*expected["status"].categories, "not sent"]
-        assert frame["client_id"].dtype == frame["error"].dtype == expected["id"]
-        for name in OURS[3:]:
+        assert {frame[name].dtype for name in ("client_id", "error", "note")} == {expected["id"]}
+        for name in OURS[4:]:
             assert frame[f"invoice_{name}" if name in own else name].dtype == expected[name]
         assert frame.attrs == {"batch_id": "b"}
     assert "invoice_client_id" in batch_frame(read_rows(rows.requests, "b", None), [])
@@ -123,7 +125,8 @@ def test_nothing_known_is_not_sent(rows: Rows) -> None:
     assert set(frame["status"]) == {"not sent"}
     assert frame["amount_msat"].tolist() == [request.amount_msat for request in rows.requests]
     assert frame["invoice_amount_btc"].tolist() == rows.table["amount_btc"].tolist()
-    missing = ["error", *OURS[3:4], *OURS[8:]]
+    told = {"client_id", "status", "amount_sat", "memo", "amount_msat", "amount_btc"}
+    missing = [name for name in OURS if name not in told]
     assert frame[missing].isna().all(axis=None)
 
 

@@ -277,22 +277,24 @@ def test_listed(book: Book) -> None:
 def test_frame_dtypes(book: Book, full: bool) -> None:
     """The dtypes are fixed, for an empty frame as well."""
     frame = book.frame() if full else Book("").frame()
-    assert frame.dtypes.astype(str).to_dict() == {
-        "id": "str",
+    dtypes = {
         "status": "category",
-        "amount_msat": "Int64",
         "amount_sat": "Int64",
-        "amount_btc": "float64",
         "memo": "str",
         "created_at": "datetime64[us, UTC]",
         "expires_at": "datetime64[us, UTC]",
         "updated_at": "datetime64[us, UTC]",
+        "id": "str",
+        "amount_msat": "Int64",
+        "amount_btc": "float64",
+        "asked_msat": "Int64",
         "payment_hash": "str",
         "preimage": "str",
         "payment_request": "str",
         "http_status": "Int64",
         "message": "str",
     }
+    assert list(frame.dtypes.astype(str).items()) == list(dtypes.items())
     assert list(frame["status"].cat.categories) == [
         "open",
         "paid",

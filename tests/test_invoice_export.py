@@ -35,15 +35,16 @@ if TYPE_CHECKING:
 
 DTYPES: dict[str, Any] = {
     "client_id": TEXT_DTYPE,
-    "id": TEXT_DTYPE,
     "status": pd.CategoricalDtype(list(STATES)),
-    "amount_msat": "Int64",
     "amount_sat": "Int64",
-    "amount_btc": "float64",
     "memo": TEXT_DTYPE,
     "created_at": TIME_DTYPE,
     "expires_at": TIME_DTYPE,
     "updated_at": TIME_DTYPE,
+    "id": TEXT_DTYPE,
+    "amount_msat": "Int64",
+    "amount_btc": "float64",
+    "asked_msat": "Int64",
     "payment_hash": TEXT_DTYPE,
     "preimage": TEXT_DTYPE,
     "payment_request": TEXT_DTYPE,
@@ -179,12 +180,12 @@ def test_csv_looks_so(tmp_path: Path) -> None:
     """A byte order mark, a header, a line an invoice; exact amounts, ISO times, nothing where one lacks."""
     frame = invoices(row(msat=1), {"client_id": "c-1", "status": "unknown"})
     assert written(frame, tmp_path / "a.csv").read_bytes().decode() == (
-        "\ufeffclient_id,id,status,amount_msat,amount_sat,amount_btc,memo,created_at,expires_at,updated_at,"
-        "payment_hash,preimage,payment_request,http_status,message\r\n"
-        "c-0,inv_0,paid,1,,0.00000000001,Coffee,2026-11-24T12:00:01.250000+00:00,"
-        f"2026-11-25T12:00:01.000000+00:00,2026-11-24T12:00:01.250000+00:00,{'ab' * 32},{'0' * 64},"
+        "\ufeffclient_id,status,amount_sat,memo,created_at,expires_at,updated_at,id,amount_msat,amount_btc,"
+        "asked_msat,payment_hash,preimage,payment_request,http_status,message\r\n"
+        "c-0,paid,,Coffee,2026-11-24T12:00:01.250000+00:00,2026-11-25T12:00:01.000000+00:00,"
+        f"2026-11-24T12:00:01.250000+00:00,inv_0,1,0.00000000001,,{'ab' * 32},{'0' * 64},"
         "lnbcrt1x,201,created\r\n"
-        "c-1,,unknown,,,,,,,,,,,,\r\n"
+        "c-1,unknown,,,,,,,,,,,,,,\r\n"
     )
 
 

@@ -137,8 +137,32 @@ def test_invoice_is_frozen() -> None:
     assert {invoice: 1}[answer()] == 1
     amounts = (invoice.amount_msat, invoice.amount_sat, invoice.amount_btc)
     assert amounts == (100_000_000, 100_000, Decimal("0.001"))
-    assert answer(ask(amount_btc="0.0000000015", allow_msat=True)).amount_sat is None
+    fraction = answer(
+        ask(amount_btc="0.0000000015", allow_msat=True), encodedPaymentRequest=pay_to(amount_msat=150)
+    )
+    assert (fraction.amount_msat, fraction.amount_sat, fraction.asked_msat) == (150, None, None)
     assert invoice.payment_hash == hashlib.sha256(PREIMAGE).hexdigest()
+
+
+@pytest.mark.parametrize("msat", [1_000, 100_000_001, None])
+def test_the_amount_is_that_of_the_payment_request(msat: int | None) -> None:
+    """Another amount in the payment request is the invoice's; what was asked is beside it."""
+    invoice = answer(encodedPaymentRequest=pay_to(amount_msat=msat))
+    assert (invoice.amount_msat, invoice.asked_msat, invoice.alarm) == (msat, 100_000_000, True)
+    assert answer(encodedPaymentRequest="lnbcrt1garbage").amount_msat == 100_000_000  # nothing says otherwise
+
+
+def test_status_follows_the_hubs_clock() -> None:
+    """An invoice is open as long as the hub's clock says so, unless the clocks are more than a day apart."""
+    hour = timedelta(hours=1)
+    late = answer(encodedPaymentRequest=pay_to(timestamp=int((NOW - 30 * hour).timestamp())))
+    assert late.status == "expired"
+    assert replace(late, clock_ahead=-7 * 3600.0).status == "open"  # this computer is seven hours ahead
+    assert replace(answer(), clock_ahead=-7 * 3600.0).status == "open"
+    early = answer(encodedPaymentRequest=pay_to(timestamp=int((NOW - 23 * hour).timestamp())))
+    assert (early.status, replace(early, clock_ahead=7_200.0).status) == ("open", "expired")
+    assert replace(early, clock_ahead=86_401.0).status == "open"
+    assert replace(early, clock_ahead=7_200.0) == early  # it is about this computer, not about the invoice
 
 
 def test_status_follows_the_clock() -> None:

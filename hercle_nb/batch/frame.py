@@ -26,6 +26,7 @@ _DTYPES: dict[str, Any] = {
     "client_id": TEXT_DTYPE,
     "status": pd.CategoricalDtype([*STATES, NOT_SENT]),
     "error": TEXT_DTYPE,
+    "note": TEXT_DTYPE,
     **{name: dtype for name, dtype in DTYPES.items() if name != "status"},
 }
 
@@ -37,18 +38,21 @@ class Outcome:
     Attributes:
         record: Its invoice, or the call that came to none (rejected or unknown); None if it was not sent.
         error: What the row's failure says.
+        note: What there is to say of a row that did not fail.
     """
 
     record: Invoice | Call | None = None
     error: str | None = None
+    note: str | None = None
 
 
 def batch_frame(rows: Rows, outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """The rows with what became of them: their own index, order and columns, then ours.
 
-    Ours are ``client_id`` str, ``status`` category (also ``not sent``), ``error`` str and the columns of
-    `Face.invoices` with their dtypes; one whose name the rows have already is prefixed with ``invoice_``.
-    Amounts and memo of a row without invoice are those asked for. ``attrs["batch_id"]`` names the batch.
+    Ours are ``client_id`` str, ``status`` category (also ``not sent``), ``error`` and ``note`` str and the
+    columns of `Face.invoices` with their dtypes; one whose name the rows have already is prefixed with
+    ``invoice_``. Amounts and memo of a row without invoice are those asked for. ``attrs["batch_id"]`` names
+    the batch.
 
     Args:
         rows: What `read_rows` made of them.
@@ -75,4 +79,4 @@ def _row(request: InvoiceRequest, outcome: Outcome) -> dict[str, Any]:
     else:
         row = {"status": NOT_SENT} if outcome.record is None else row_without_invoice(outcome.record)
         row |= {**amount_cells(request.amount_msat), "memo": request.memo}
-    return row | {"client_id": request.client_id, "error": outcome.error}
+    return row | {"client_id": request.client_id, "error": outcome.error, "note": outcome.note}
