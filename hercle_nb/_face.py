@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import FORKED
 from hercle_nb.amounts import format_btc
 from hercle_nb.config import ApiKey, resolve
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _MOST_IN_FLIGHT = 1_000
 
 
-class Face:
+class Face(StaysHere):
     """The part of `Hub` and `AsyncHub` that never waits.
 
     Attributes:
@@ -43,6 +44,8 @@ class Face:
 
     log: EventLog
     timeout: float
+
+    _instead = "call hercle.connect() in the worker, and let threads share one hub"
 
     def __init__(self, core: Core, portal: Portal, timeout: float) -> None:
         self._core = core

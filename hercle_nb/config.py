@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from hercle_nb._pickling import StaysHere
 from hercle_nb.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,12 +25,15 @@ ENVIRONMENTS = ("simulator", *HUB_URLS)
 
 _PRODUCTION_HOST = urlsplit(HUB_URLS["production"]).hostname
 SECRET_WORDS = ("token", "key", "secret", "password", "pwd", "auth")
+_KEYS = "set the variable HERCLE_API_KEY where the worker runs"
 
 
-class Secret(str):
+class Secret(StaysHere, str):
     """A text that shows as ``[secure]`` wherever a repr is made of it: tracebacks, dicts, debuggers."""
 
     __slots__ = ()
+
+    _instead = _KEYS
 
     def __repr__(self) -> str:
         return "[secure]"
@@ -40,8 +44,10 @@ def hidden(journal: Any) -> Any:
     return Secret(journal) if isinstance(journal, str) else journal
 
 
-class ApiKey:
+class ApiKey(StaysHere):
     """An API key, or the callable that gives one, and the place it came from."""
+
+    _instead = _KEYS
 
     def __init__(self, key: str | Callable[[], str], source: str) -> None:
         self._key = key if callable(key) else Secret(_checked(key, source))

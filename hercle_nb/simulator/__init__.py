@@ -6,6 +6,7 @@ import itertools
 import secrets
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import Portal
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.simulator.faults import Faults
@@ -21,7 +22,7 @@ T = TypeVar("T")
 __all__ = ["Faults", "Simulator"]
 
 
-class Simulator:
+class Simulator(StaysHere):
     """A hub on a loopback socket, served by a thread of its own from the constructor until `close`.
 
     It answers as ASP.NET Core SignalR does, so any SignalR client works with it. Its invoices are real
@@ -41,6 +42,10 @@ class Simulator:
         ...     simulator.url.endswith("/ExecutionLiveServer/v1")
         True
     """
+
+    _instead = (
+        "a worker reaches it with hercle.connect(url=simulator.url, api_key=simulator.api_key, journal=False)"
+    )
 
     def __init__(self, port: int = 0, api_key: str | None = None) -> None:
         if api_key == "":

@@ -88,6 +88,9 @@ class Faults:
         for name, value in chosen.items():
             setattr(self, name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self.as_json().values())  # protocols 0 and 1 take no slots
+
     def as_json(self) -> dict[str, Any]:
         """Return the switches by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
