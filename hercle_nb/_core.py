@@ -216,7 +216,7 @@ class Core:
         """Invoke a method and return what its completion brings."""
         named = arguments[0] if arguments and isinstance(arguments[0], str) else None
         call = Call(method, named, arguments=arguments, bare=True, unique=_has_client_id(method, named))
-        self._check_unused(call)
+        await self._check_unused(call, timeout)
         try:
             return await self.perform(call, call.completion, timeout)
         except KnownToJournal as known:
@@ -231,7 +231,7 @@ class Core:
     async def command(self, method: str, arguments: list[Any], client_id: str, timeout: float) -> HubEvent:
         """Invoke a method with a ClientId and return the event that answers it."""
         call = Call(method, client_id, arguments=[client_id, *arguments])
-        self._check_unused(call)
+        await self._check_unused(call, timeout)
         self.calls.expect_answer(call)
         try:
             event: HubEvent = await self.perform(call, call.answer, timeout)
@@ -246,7 +246,7 @@ class Core:
         self.calls.forget(call)
         return event
 
-    def _check_unused(self, call: Call) -> None:
+    async def _check_unused(self, call: Call, timeout: float) -> None:
         """Refuse a ClientId under which something was sent that may have changed something.
 
         Raises:
@@ -254,6 +254,7 @@ class Core:
         """
         if call.repeatable or not call.unique or call.client_id is None:
             return
+        await self.memory.know_account(timeout)
         self.memory.check_account(call.client_id)
         if (known := self.book.used(call.client_id)) is not None:
             raise used(known)

@@ -28,6 +28,7 @@ class Creating:
         """Create an invoice, or return the one that this ClientId has created already."""
         loop = asyncio.get_running_loop()
         due = loop.time() + timeout
+        await self._core.memory.know_account(timeout)
         while True:
             known = self._core.book.creations.get(request.client_id)
             left = max(due - loop.time(), 0.01)

@@ -80,6 +80,7 @@ class Memory:
         self._fingerprint_of: Secret | None = None
         self._accounts = Accounts()
         self._asked: set[str] = set()  # of which keys the hub was asked whose they are
+        self._settled_for: Secret | None = None  # the key of which that is settled
         self._looking = asyncio.Lock()
         self._unread: list[Changes] = []  # while there was no key
         self._aside_commands: list[Any] = []
@@ -135,6 +136,15 @@ class Memory:
                 self._aside_commands += changes.commands
                 self._aside_invoices += changes.invoices
             self._take_in()
+            if self._accounts.knows(self._fingerprint) or self._fingerprint in self._asked:
+                self._settled_for = self._fingerprint_of
+
+    async def know_account(self, timeout: float) -> None:
+        """Wait until it is settled whose the key is: it may be another one since the last reconnect."""
+        if self.journal is not None and self._settled_for != self._core.supervisor.key:
+            with contextlib.suppress(TimeoutError):  # HubTimeout of what is asked too: it goes on without
+                async with asyncio.timeout(timeout):
+                    await self.look_quietly()
 
     async def look_quietly(self) -> None:
         """As `look`, where what is known already will do."""
@@ -210,7 +220,7 @@ class Memory:
         Args:
             items: The hub's list.
         """
-        if self.journal is None or self._fingerprint_of is not self._core.supervisor.key:
+        if self.journal is None or self._fingerprint_of != self._core.supervisor.key:
             return
         known = dict(self._not_ours)
         for call in self._core.book.creations.values():
@@ -231,7 +241,7 @@ class Memory:
 
     async def _know_key(self) -> None:
         key = self._core.supervisor.key
-        if self.journal is not None and key is not None and key is not self._fingerprint_of:
+        if self.journal is not None and key is not None and key != self._fingerprint_of:
             self._fingerprint, self._fingerprint_of = await self.journal.fingerprint(key), key
 
     async def _know_account(self, timeout: float) -> None:
@@ -245,13 +255,16 @@ class Memory:
         except HercleError as error:
             logger.info("whose the key is could not be had: %s", error)
             return
+        except BaseException:
+            self._asked.discard(key)
+            raise
         user_id = user_id_of(event.data)
-        if user_id is not None and self._fingerprint_of is self._core.supervisor.key:
+        if user_id is not None and self._fingerprint_of == self._core.supervisor.key:
             self._accounts.join(key, user_id)
             self.journal.join(key, user_id, [])
 
     def _whose(self, key: str | None) -> Whose:
-        current = self._fingerprint_of is self._core.supervisor.key
+        current = self._fingerprint_of == self._core.supervisor.key
         return self._accounts.whose(key, self._fingerprint) if current else Whose.NOT_TOLD
 
     def _shows_anothers(self) -> bool:
