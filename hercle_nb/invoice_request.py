@@ -168,7 +168,8 @@ def check_client_id(given: Any) -> str:
         return str(uuid.uuid4())
     if not isinstance(given, str):
         raise InvalidRequest(f'client_id must be a text such as "order-17", not {type(given).__name__}.')
-    unfit = next((character for character in given if not "!" <= character <= "~"), None)
+    beginning = given[: MAX_CLIENT_ID + 1]  # however long it is
+    unfit = next((character for character in beginning if not "!" <= character <= "~"), None)
     if unfit is not None or not 1 <= len(given) <= MAX_CLIENT_ID:
         this = f"has {len(given)} characters" if unfit is None else f"holds {unfit!r}, U+{ord(unfit):04X}"
         raise InvalidRequest(
@@ -189,6 +190,11 @@ def check_memo(memo: Any) -> str | None:
     if not isinstance(memo, str):
         raise InvalidRequest(
             f'memo must be a text such as "Payment for services", or None, not {type(memo).__name__}.'
+        )
+    if len(memo) > 4 * MAX_MEMO_BYTES:  # before each character is looked at; at most four become one
+        raise InvalidRequest(
+            f"memo has {len(memo):,} characters; at most {MAX_MEMO_BYTES} bytes of UTF-8 fit into a payment "
+            "request, so shorten it."
         )
     for position, character in enumerate(memo):
         bidirectional = ord(character) in _BIDI_CONTROLS

@@ -208,12 +208,12 @@ def _taken_apart(payment_request: str) -> PaymentRequest | None:
 
 
 def proves(preimage: str | None, payment_hash: str | None) -> bool:
-    """Whether a preimage (hex) hashes to a payment hash (hex); False where either is missing or no hex."""
+    """Whether a preimage of 32 bytes (hex) hashes to a payment hash (hex); False for any other text."""
     try:
         octets = bytes.fromhex(preimage or "")
     except ValueError:  # the hub's text is no proof
         return False
-    return bool(octets) and hashlib.sha256(octets).hexdigest() == payment_hash
+    return len(octets) == 32 and hashlib.sha256(octets).hexdigest() == payment_hash
 
 
 def parse_time(text: Any) -> datetime | None:

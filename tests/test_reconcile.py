@@ -62,6 +62,13 @@ def test_exactly_one_fits() -> None:
     assert settle([creation("a")], [*others, listed(payment_hash=b"\x01" * 32)]) == {"a": "01010101"}
 
 
+def test_a_link_is_read_as_the_request_in_it() -> None:
+    """A payment request with the scheme before it settles a creation as it does without."""
+    entry = listed()
+    entry["encodedPaymentRequest"] = f"lightning:{entry['encodedPaymentRequest'].upper()}"
+    assert settle([creation("a")], [entry]) == {"a": "00000000"}
+
+
 @pytest.mark.parametrize("items", [None, {}, "text", [None, 1, "x", {}, {"encodedPaymentRequest": "lnbc1x"}]])
 def test_odd_lists(items: Any) -> None:
     """A list that is none, or holds what is no invoice, settles nothing."""

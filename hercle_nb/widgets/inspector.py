@@ -195,7 +195,8 @@ class RequestReader(Box):
 
     def _read(self, text: str) -> None:
         try:
-            self._shown.value = decode_payment_request(text)._repr_html_() if text.strip() else ""
+            empty = not text or text.isspace()
+            self._shown.value = "" if empty else decode_payment_request(text)._repr_html_()
         except HercleError as error:
             self._shown.value = card(warnings([str(error)]))
 
