@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CREATE = "CreateLightningInvoice"
 LIST = "GetLightningInvoices"
+BALANCES = "GetBalances"
 SUBSCRIBE = "SubscribePairPriceChannel"
 UNSUBSCRIBE = "UnsubscribePairPriceChannel"
 PRICE = "execution.feeds.priceUpdate"  # the subject of a feed's events
@@ -41,7 +42,7 @@ _PAIR = ("ClientId", "PairName", "Size")
 DOCUMENTED = {
     CREATE: Command("execution.invoice.created", False, ("ClientId", "AmountBtc", "Memo", "ExpiryHours")),
     LIST: Command("lightspark.invoices.snapshot", True, ("ClientId",)),
-    "GetBalances": Command("account.balances.snapshot", True, ("ClientId",)),
+    BALANCES: Command("account.balances.snapshot", True, ("ClientId",)),
     SUBSCRIBE: Command(None, True, _PAIR),
     UNSUBSCRIBE: Command(None, True, _PAIR),
     "WithdrawLightning": Command(
@@ -113,6 +114,23 @@ def http_status(data: Any) -> int | None:
         return status
     text = str(status).removesuffix(".0")
     return int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0
+
+
+def payment_request(data: Any) -> str | None:
+    """``encodedPaymentRequest`` of an answer to a creation; None where there is none."""
+    text = data.get("encodedPaymentRequest") if isinstance(data, dict) else None
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def named_id(data: Any) -> str | None:
+    """The hub's id in an answer to a creation, also where it spells the field otherwise; None for none."""
+    if not isinstance(data, dict):
+        return None
+    found = [data[name] for name in ("id", *data) if name in data and str(name).lower() == "id"]
+    value = found[0] if found else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
 
 
 def is_refusal(event: HubEvent) -> bool:

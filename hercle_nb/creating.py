@@ -32,9 +32,9 @@ class Creating:
             known = self._core.book.creations.get(request.client_id)
             left = max(due - loop.time(), 0.01)
             try:
+                self.check_unused(request)
                 if known is None:
                     return await self._create(request, left)
-                await self.check_unused(request)
                 if known.elsewhere and not known.settled:
                     await self._core.memory.wait_elsewhere(known, left)
                 elif not known.settled and known.waiting:  # another thread is creating it
@@ -46,19 +46,18 @@ class Creating:
                     raise used(found.call) from None
                 continue
             if self._core.book.creations.get(request.client_id) is known:  # else it was not sent after all
-                return _outcome(known)
+                return self._outcome(known)
 
-    async def check_unused(self, request: InvoiceRequest) -> None:
+    def check_unused(self, request: InvoiceRequest) -> None:
         """Look whether a ClientId was used for something else, as far as is known here.
 
         Raises:
             InvalidRequest: It was.
         """
-        known = self._core.book.creations.get(request.client_id)
-        if known is not None:
-            await self._core.memory.check_key(known)
-            if known.request != request:
-                raise used(known)
+        self._core.memory.check_account(request.client_id)
+        known = self._core.book.used(request.client_id)
+        if known is not None and known.request != request:
+            raise used(known, request)
 
     async def _create(self, request: InvoiceRequest, timeout: float) -> Invoice:
         call = Call(commands.CREATE, request.client_id, request, request.arguments)
@@ -71,8 +70,7 @@ class Creating:
                 self.drop(call)
                 call.fail(error if isinstance(error, HercleError) else call.lost("it was interrupted"))
             raise
-        if call.invoice is None:
-            raise call.lost("the hub's answer holds no invoice")
+        assert call.invoice is not None  # noqa: S101  # typing: an answer without one leaves it open
         return call.invoice
 
     def adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
@@ -101,6 +99,16 @@ class Creating:
 
         self._core.memory.created(call, invoice, finish, event if note is None else None)
 
+    def _outcome(self, known: Call) -> Invoice:
+        """What came of a creation that was asked for before."""
+        if known.rejection is not None:
+            raise known.rejection
+        if known.invoice is None:
+            dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
+            raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
+        doubt = self._core.memory.doubt(known)
+        return known.invoice.as_reused(*filter(None, [doubt]))
+
     def drop(self, call: Call) -> None:
         """A command was not sent: it never was."""
         self._core.calls.forget(call)
@@ -108,27 +116,46 @@ class Creating:
             del self._core.book.creations[call.client_id or ""]
 
 
-def _outcome(known: Call) -> Invoice:
-    """What came of a creation that was asked for before."""
-    if known.rejection is not None:
-        raise known.rejection
-    if known.invoice is None:
-        dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
-        raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
-    return known.invoice.as_reused()
+def used(known: Call, asked: InvoiceRequest | None = None) -> InvalidRequest:
+    """A ClientId cannot be used again: what it was used for, what is known of that, and what may be done.
 
-
-def used(known: Call) -> InvalidRequest:
-    """Its ClientId cannot be used again."""
-    what = f"another invoice ({_summary(known)})" if known.request is not None else known.method
+    Args:
+        known: What it was used for.
+        asked: The creation that was to be sent now.
+    """
+    name = known.client_id
+    if known.request is None:
+        return InvalidRequest(
+            f"The ClientId {name} was used for {known.method}, {_end(known)}. So nothing was sent. The same "
+            f"under another client_id {_consequence(known)}."
+        )
+    now = "" if asked is None else f" This asks for {summary(asked)}."
     return InvalidRequest(
-        f"The ClientId {known.client_id} was used for {what}; nothing was sent. Give this one a client_id of "
-        "its own."
+        f"The ClientId {name} was used for another invoice ({summary(known.request)}), {_end(known)}.{now} "
+        f"So nothing was sent. Another client_id {_consequence(known)}."
     )
 
 
-def _summary(call: Call) -> str:
-    request = call.request
-    assert request is not None  # noqa: S101  # typing: a creation has one
+def summary(request: InvoiceRequest) -> str:
+    """What is asked for, in a line."""
     hours = "the hub's default" if request.expiry_hours is None else f"{request.expiry_hours} h"
     return f"{request.amount_btc:f} BTC, memo {request.memo!r}, expiry {hours}"
+
+
+def _end(call: Call) -> str:
+    """What is known of a command, and where to see more."""
+    if call.invoice is not None:
+        return f"which is {call.invoice.status}: see hub.invoice({call.client_id!r})"
+    if call.rejection is not None:
+        return f"which the hub refused ({call.rejection.message})"
+    if call.done:
+        return "which was carried out"
+    return f"which may or may not have been carried out: see hub.resolve({call.client_id!r})"
+
+
+def _consequence(call: Call) -> str:
+    if call.rejection is not None:
+        return "asks anew"
+    if call.invoice is not None:
+        return "makes a second invoice beside it"
+    return "does it a second time" + ("" if call.done else " if the first was carried out")

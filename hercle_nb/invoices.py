@@ -12,7 +12,7 @@ from hercle_nb import amounts, cross_check
 from hercle_nb.bolt11 import canonical, decode_payment_request
 from hercle_nb.commands import http_status
 from hercle_nb.errors import InvalidRequest, PaymentRequestError
-from hercle_nb.states import OPEN, followed, state_of
+from hercle_nb.states import EXPIRED, OPEN, followed, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,12 +126,13 @@ class Invoice:
                 f"No QR code holds the payment request's {len(text):,} characters; hand over its text."
             ) from error
 
-    def as_reused(self) -> Invoice:
-        """The same invoice, marked as known already; with a warning if it has expired meanwhile."""
-        if self.status != "expired":
-            return replace(self, reused=True)
-        late = "it has expired meanwhile; use another ClientId for a new one"
-        return replace(self, reused=True, warnings=(*self.warnings, late))
+    def as_reused(self, *notes: str) -> Invoice:
+        """The same invoice, marked as known already; with warnings, and one if it has expired meanwhile."""
+        if self.status == EXPIRED:
+            notes += (
+                "it has expired meanwhile, and takes no payment; another ClientId makes a second invoice",
+            )
+        return replace(self, reused=True, warnings=(*self.warnings, *notes))
 
     def __repr__(self) -> str:
         from hercle_nb.invoice_display import invoice_text

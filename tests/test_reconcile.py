@@ -87,7 +87,41 @@ def test_one_of_two_is_told_apart() -> None:
 
 def test_claimed_by_another() -> None:
     """An invoice that is another creation's already does not count."""
-    assert settle([creation("a")], [listed()], claimed=(listed()["encodedPaymentRequest"],)) == {}
+    assert settle([creation("a")], [listed()], claimed=(bytes(32).hex(),)) == {}
+    for spelt in (str.upper, "lightning:{}".format, "  {} ".format):
+        entry = listed()
+        entry["encodedPaymentRequest"] = spelt(entry["encodedPaymentRequest"])
+        assert settle([creation("a")], [entry]) == {"a": "00000000"}
+        assert settle([creation("a")], [entry], claimed=(bytes(32).hex(),)) == {}
+
+
+def test_the_same_invoice_twice() -> None:
+    """An invoice that the list shows twice, however it is spelt, is one invoice."""
+    entry = listed()
+    twice = entry | {"encodedPaymentRequest": entry["encodedPaymentRequest"].upper()}
+    assert settle([creation("a")], [entry, twice]) == {"a": "00000000"}
+
+
+async def named(client_id: str, hub_id: str) -> Call:
+    """A creation whose answer named the hub's id and brought no payment request."""
+    call = await creation(client_id)
+    call.named_id = hub_id
+    return call
+
+
+def test_by_the_hubs_id() -> None:
+    """A creation whose answer named an id has the invoice of that id, exactly so spelt, and no other."""
+    mine, other = listed(), listed(payment_hash=b"\xab" * 32)
+    assert settle([named("a", "00000000")], [mine, other]) == {"a": "00000000"}
+    assert settle([named("a", "ABABABAB")], [mine, other]) == {}
+    assert settle([named("a", "abababab"), creation("b")], [mine, other]) == {
+        "a": "abababab",
+        "b": "00000000",
+    }
+    unreadable = {"id": "inv_9", "encodedPaymentRequest": "lnbcrt1garbage"}
+    assert settle([named("a", "inv_9")], [unreadable]) == {"a": "inv_9"}
+    wrong = listed(sat=7, at=NOW - 90_000, payment_hash=b"\x03" * 32)  # what is wrong with it is an alarm
+    assert settle([named("a", "03030303")], [wrong]) == {"a": "03030303"}
 
 
 def test_unsent_is_not_settled() -> None:
