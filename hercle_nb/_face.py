@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb._fallback import say_simulated
 from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import FORKED
 from hercle_nb.amounts import format_btc
@@ -172,9 +173,12 @@ class Face(StaysHere):
             nearest double, for sums and plots), ``asked_msat`` Int64 (what was asked of the hub, where the
             payment request asks for another amount, which is that of the other columns; else NA),
             ``payment_hash``, ``preimage``, ``payment_request`` str, ``http_status`` Int64, ``message`` str
-            (what is not as it should be, else the hub's words).
+            (what is not as it should be, else the hub's words). ``attrs["environment"]`` says where they came
+            from.
         """
-        return self._core.book.frame()
+        frame = self._core.book.frame()
+        frame.attrs["environment"] = self.environment
+        return frame
 
     def invoice(self, key: str | Invoice) -> Invoice:
         """An invoice as it stands now, as far as it is known here.
@@ -206,7 +210,8 @@ class Face(StaysHere):
     def export_invoices(self, path: str | PathLike[str]) -> None:
         """Write the frame `invoices` to a file: ``.csv``, ``.xlsx`` or ``.parquet``.
 
-        Amounts are exact in all three, and no memo can become a formula.
+        Amounts are exact in all three, and no memo can become a formula. The last column, ``environment``,
+        says where they came from.
 
         Args:
             path: Where to. The file is complete or as it was before.
@@ -228,7 +233,7 @@ class Face(StaysHere):
         """
         from hercle_nb.invoice_export import write_invoices  # deferred: brings pandas
 
-        write_invoices(self.invoices, path)
+        write_invoices(self.invoices, path, self.environment)
 
     def on_paid(self, callback: Callable[[Invoice], object]) -> Watch:
         """Call back with each invoice that is seen to be paid from now on, on a thread of its own.
@@ -371,6 +376,8 @@ def start(
         from hercle_nb.simulator import Simulator
 
         simulator = Simulator()
+        if settings.by_itself:
+            say_simulated()
         url, key_given = simulator.url, ApiKey(simulator.api_key, "the simulator")
     log = EventLog(max_events, max_bytes)
     core = Core(settings.environment, url, key_given, log, simulator, timings)

@@ -90,11 +90,16 @@ class ApiKey(StaysHere):
 
 @dataclass(frozen=True)
 class Settings:
-    """What `resolve` found. ``url`` and ``key`` are None for the embedded simulator."""
+    """What `resolve` found. ``url`` and ``key`` are None for the embedded simulator.
+
+    Attributes:
+        by_itself: The simulator was chosen since nobody named an environment.
+    """
 
     environment: str
     url: str | None
     key: ApiKey | None
+    by_itself: bool = False
 
 
 def resolve(
@@ -111,6 +116,7 @@ def resolve(
         ConfigurationError: Something is missing, unknown or contradicts another; says what to write.
     """
     variables = os.environ if variables is None else variables
+    named = environment is not None or bool(variables.get("HERCLE_ENV", "").strip())
     environment = _environment(
         environment, has_key=bool(api_key), has_url=url is not None, variables=variables
     )
@@ -120,7 +126,7 @@ def resolve(
                 "The simulator runs inside this process and takes no url; leave out the environment to "
                 "connect to a hub at that URL."
             )
-        return Settings("simulator", None, None)
+        return Settings("simulator", None, None, by_itself=not named)
     address = HUB_URLS[environment] if url is None else url
     _check_url(address, environment, allow_insecure=allow_insecure)
     return Settings(environment, address.rstrip("/"), _find_key(api_key, environment, variables))

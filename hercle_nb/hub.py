@@ -45,8 +45,8 @@ def connect(
 
     Args:
         environment: ``simulator``, ``sandbox`` or ``production``. None takes the variable ``HERCLE_ENV``,
-            else ``sandbox`` if there is a key or a URL, else ``simulator``; a URL outranks the variable's
-            ``simulator``.
+            else ``sandbox`` if there is a key or a URL, else ``simulator``, which is said on standard error
+            where no terminal or notebook would show it; a URL outranks the variable's ``simulator``.
         api_key: The key, a callable that is asked for it before every attempt, ``"ask"`` for a hidden
             prompt, or None for the variable ``HERCLE_API_KEY``. The simulator needs none.
         url: Another URL than the environment's own.
@@ -195,8 +195,8 @@ class Hub(Face):
 
         Returns:
             The rows' own index, order and columns, then ``client_id`` str, ``status`` category (as in
-            `invoices`, and ``not sent``), ``error`` str and the columns of `invoices`; where a name clashes,
-            ours has the prefix ``invoice_``.
+            `invoices`, and ``not sent``), ``error`` str, the columns of `invoices` and ``environment`` str;
+            where a name clashes, ours has the prefix ``invoice_``.
 
         Raises:
             InvalidRequest: Some rows cannot be sent, or their ClientIds were used for something else; all of
