@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hercle_nb import commands
 from hercle_nb._signalr.protocol import MAX_SENT_BYTES, invocation_text
 from hercle_nb._signalr.supervisor import Supervisor
+from hercle_nb.amounts import MAX_MSAT
 from hercle_nb.book import Book
 from hercle_nb.callbacks import Callbacks
 from hercle_nb.calls import AtLoss, Call, Calls
@@ -58,6 +59,7 @@ class Core:
         log: Where everything is recorded.
         simulator: The embedded simulator, which ends with the hub.
         timings: Watchdogs and limits of the connection.
+        max_msat: The most that one invoice may ask for.
     """
 
     def __init__(
@@ -68,12 +70,15 @@ class Core:
         log: EventLog,
         simulator: Simulator | None = None,
         timings: Timings | None = None,
+        *,
+        max_msat: int = MAX_MSAT,
     ) -> None:
         self.environment = environment
         self.url = url
         self.log = log
         self.simulator = simulator
         self.memory = Memory(self)
+        self.max_msat = max_msat
         self.currency = BITCOIN if environment == "production" else ""
         self.book = Book(self.currency)
         self.batches: dict[str, Batch] = {}  # by batch_id, the last one last
@@ -214,6 +219,7 @@ class Core:
 
     async def invoke(self, method: str, arguments: list[Any], timeout: float) -> Any:
         """Invoke a method and return what its completion brings."""
+        self.creating.check_bare(method, arguments)
         named = arguments[0] if arguments and isinstance(arguments[0], str) else None
         call = Call(method, named, arguments=arguments, bare=True, unique=_has_client_id(method, named))
         await self._check_unused(call, timeout)
@@ -231,6 +237,7 @@ class Core:
     async def command(self, method: str, arguments: list[Any], client_id: str, timeout: float) -> HubEvent:
         """Invoke a method with a ClientId and return the event that answers it."""
         call = Call(method, client_id, arguments=[client_id, *arguments])
+        self.creating.check_bare(method, call.arguments)
         await self._check_unused(call, timeout)
         self.calls.expect_answer(call)
         try:

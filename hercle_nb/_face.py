@@ -8,7 +8,7 @@ from hercle_nb._fallback import say_simulated
 from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import FORKED
 from hercle_nb.amounts import format_btc
-from hercle_nb.config import ApiKey, resolve
+from hercle_nb.config import ApiKey, check_max_btc, resolve
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.log import EventLog
 
@@ -353,6 +353,7 @@ def start(
     *,
     allow_insecure: bool,
     journal: Any,
+    max_btc: Any = 1,
     max_events: int,
     max_bytes: int,
     timings: Timings | None = None,
@@ -368,6 +369,7 @@ def start(
     for name, value in (("max_events", max_events), ("max_bytes", max_bytes)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}.")
+    max_msat = check_max_btc(max_btc)
     settings = resolve(environment, api_key, url, allow_insecure=allow_insecure)
     place = _journal_place(journal, settings.environment)
     simulator = None
@@ -380,7 +382,15 @@ def start(
             say_simulated()
         url, key_given = simulator.url, ApiKey(simulator.api_key, "the simulator")
     log = EventLog(max_events, max_bytes)
-    core = Core(settings.environment, url, key_given, log, simulator, timings)
+    core = Core(
+        settings.environment,
+        url,
+        key_given,
+        log,
+        simulator,
+        timings,
+        max_msat=max_msat,
+    )
     if place is not None:
         from hercle_nb.journal.journal import Journal
 

@@ -7,9 +7,15 @@ assumption in one function here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb import _json
+from hercle_nb.errors import InvalidRequest
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hercle_nb.events import HubEvent
 
 CREATE = "CreateLightningInvoice"
@@ -61,6 +67,27 @@ def changes_nothing(method: str) -> bool:
     """Whether a method is known to be a query or subscription; any other may have changed something."""
     command = documented(method)
     return command is not None and command.changes_nothing
+
+
+def asked_btc(method: str, arguments: Sequence[Any]) -> Decimal | None:
+    """The amount that a bare creation asks for; None for another method, and where only the hub can tell.
+
+    A text counts as the number that a lenient hub reads in it, commas between its digits or not.
+    """
+    position = DOCUMENTED[CREATE].arguments.index("AmountBtc")
+    if method.lower() != CREATE.lower() or len(arguments) <= position:
+        return None
+    value = arguments[position]
+    try:
+        if not isinstance(value, str | Decimal):
+            value = _json.decode(_json.encode(value))  # the number on the wire
+        elif isinstance(value, str):
+            value = Decimal(value.strip().replace(",", ""))
+    except (InvalidRequest, ValueError, InvalidOperation):
+        return None
+    number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    btc = Decimal(value) if number else None
+    return btc if btc is not None and btc.is_finite() else None
 
 
 _INVOCATION = b'{"type":1,"target":"'  # as ASP.NET Core writes it

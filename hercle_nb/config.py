@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from hercle_nb import amounts
 from hercle_nb._pickling import StaysHere
-from hercle_nb.errors import ConfigurationError
+from hercle_nb.errors import ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,6 +140,23 @@ def resolve_environment(environment: str | None, *, has_url: bool) -> str:
         ConfigurationError: There is no such environment.
     """
     return _environment(environment, has_key=False, has_url=has_url, variables=os.environ)
+
+
+def check_max_btc(limit: Any) -> int:
+    """The most millisatoshis that one invoice may ask of a hub; for None all there will ever be.
+
+    Raises:
+        ConfigurationError: Not an amount of BTC.
+    """
+    if limit is None:
+        return amounts.MAX_MSAT
+    try:
+        return amounts.btc_to_msat(limit, allow_msat=True)
+    except InvalidRequest:
+        raise ConfigurationError(
+            "max_btc must be an amount in BTC, more than 0 and at most 21_000_000, or None for no limit, not "
+            f'{amounts.shown(limit)}; write max_btc=1 or max_btc="0.05".'
+        ) from None
 
 
 def is_loopback(url: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb import commands
+from hercle_nb import amounts, commands
 from hercle_nb.calls import Call
 from hercle_nb.errors import HercleError, InvalidRequest
+from hercle_nb.invoice_request import check_amount, check_limit
 from hercle_nb.invoices import read_answer
 from hercle_nb.memory import KnownToJournal
 
@@ -60,7 +61,17 @@ class Creating:
         if known is not None and known.request != request:
             raise used(known, request)
 
+    def check(self, request: InvoiceRequest) -> None:
+        """As `check_unused`; a new one must not be above the hub's limit either.
+
+        Raises:
+            InvalidRequest: It cannot be sent.
+        """
+        self.check_unused(request)
+        check_limit(request, self.max_msat(request.client_id))
+
     async def _create(self, request: InvoiceRequest, timeout: float) -> Invoice:
+        await self._check_limit(request)
         call = Call(commands.CREATE, request.client_id, request, request.arguments)
         self._core.calls.expect_answer(call)
         self._core.book.creations[request.client_id] = call
@@ -73,6 +84,39 @@ class Creating:
             raise
         assert call.invoice is not None  # noqa: S101  # typing: an answer without one leaves it open
         return call.invoice
+
+    async def _check_limit(self, request: InvoiceRequest) -> None:
+        """Refuse an amount above the hub's limit, unless its invoice is known to another kernel.
+
+        Raises:
+            InvalidRequest: It is above, and nothing is known of its ClientId.
+            KnownToJournal: It is above, and nothing needs to be sent.
+        """
+        try:
+            check_limit(request, self._core.max_msat)
+        except InvalidRequest:
+            await self._core.memory.look_quietly()
+            await self._core.memory.recall()
+            known = self._core.book.creations.get(request.client_id)
+            if known is None:
+                raise
+            raise KnownToJournal(known) from None
+
+    def max_msat(self, client_id: str | None) -> int:
+        """The most that may be asked for under a ClientId: for one that is known here nothing is sent."""
+        return amounts.MAX_MSAT if client_id in self._core.book.creations else self._core.max_msat
+
+    def check_bare(self, method: str, arguments: list[Any]) -> None:
+        """Refuse a bare creation of an amount above the hub's limit.
+
+        Raises:
+            InvalidRequest: It is one.
+        """
+        if (btc := commands.asked_btc(method, arguments)) is not None:
+            sat = amounts.whole(btc)
+            small = amounts.msat_to_btc((sat or 0) * amounts.MSAT_PER_SAT)
+            instead = None if sat is None else f'write Decimal("{small:f}")'
+            check_amount(btc, self._core.max_msat, instead)
 
     def adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
         """An invoice is a creation's: keep it, and tell who waits.

@@ -1,4 +1,4 @@
-"""A journal that version 0.1 made, stored as it was: what becomes of it, and of a kernel still on version 1."""
+"""A journal that version 0.1 made, stored as it was: what becomes of it, and of kernels that still use it."""
 
 from __future__ import annotations
 

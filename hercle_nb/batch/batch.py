@@ -61,7 +61,7 @@ class Batch:
         problems: dict[int, str] = {}
         for number, request in enumerate(self._rows.requests):
             try:
-                self._core.creating.check_unused(request)
+                self._core.creating.check(request)
             except InvalidRequest as error:
                 problems[number] = str(error)
         if problems:
