@@ -216,7 +216,10 @@ def check_expiry(hours: Any) -> int | None:
     """
     if hours is None:
         return None
-    number = amounts.whole(amounts.plain_number(hours, "expiry_hours=24"))
+    given = amounts.plain_number(hours, "expiry_hours=24")
+    if isinstance(given, str) and (meaning := amounts.marked(given)):
+        raise InvalidRequest(f"expiry_hours {meaning}.")
+    number = None if isinstance(given, str) else amounts.whole(given)
     if number is None or not 1 <= number <= MAX_EXPIRY_HOURS:
         raise InvalidRequest(
             f"expiry_hours must be a whole number from 1 to {MAX_EXPIRY_HOURS}, or None for the hub's "

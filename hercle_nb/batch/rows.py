@@ -6,7 +6,6 @@ is run again.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _MOST_LISTED = 20  # problems in a report
 _FRACTION = "pass a list of rows with InvoiceRequest(…, allow_msat=True) in it"
-_WHOLE = re.compile(r"([0-9]{1,30})(\.0+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +142,6 @@ def _cells(table: pd.DataFrame, name: str) -> list[Any]:
 
 def _whole(cell: Any) -> Any:
     """The integer that a cell stands for, never by way of a float; any other cell as it is."""
-    if isinstance(cell, str):
-        match = _WHOLE.fullmatch(cell)
-        return int(match[1]) if match else cell
     number = amounts.whole(cell)
     return cell if number is None else number
 
