@@ -189,13 +189,15 @@ class Hub(Face):
         Args:
             rows: A DataFrame, the path of a CSV file, or dicts or `InvoiceRequest` objects. The columns
                 ``amount_btc`` or ``amount_sat``, ``memo``, ``expiry_hours`` and ``client_id`` are found
-                however they are written ("Amount BTC"); any others are carried through.
+                however they are written ("Amount BTC"); any others are carried through, and it is printed
+                which of them look like one that is lacking ("Valid until").
             batch_id: Any text; a row's ClientId is made from it and the row's number. None makes one, prints
                 it and keeps it in ``frame.attrs["batch_id"]``.
             key: A column whose values take the place of the numbers, which shift when a table is sorted.
             max_in_flight: How many rows are under way at the same time: after a kill so many are unknown.
             progress: Show a progress bar, in a notebook or a terminal.
-            dry_run: Send nothing; print what the rows add up to, and return the table as it would be sent.
+            dry_run: Send nothing; print what the rows add up to and which columns were read as what, and
+                return the table as it would be sent.
             timeout: Seconds to wait for the answer to each row; None for the hub's own.
 
         Returns:

@@ -6,7 +6,6 @@ Rules of the hub from its command page (CreateLightningInvoice), rules of Lightn
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import unicodedata
 import uuid
@@ -32,27 +31,6 @@ _UNFIT = {  # categories of characters: what they are, and what to do
     "Cs": ("half a character", "type it again"),
 }
 _DIRECTION_MARK = ("a mark that turns the direction of text", "leave it out")
-_NAMESPACE = uuid.UUID("6f0e4c1e-6f58-5f0b-9f0c-0d6f7c1f5a11")  # ours; it keeps client_id() apart from others
-
-
-def client_id(*parts: object) -> str:
-    """A ClientId that is the same for the same parts: for cells that are run again.
-
-    Args:
-        parts: What identifies the invoice to you, such as an order number and a month.
-
-    Raises:
-        InvalidRequest: No parts.
-
-    Example:
-        >>> client_id("order", 17) == client_id("order", 17)
-        True
-    """
-    if not parts:
-        raise InvalidRequest(
-            'client_id() needs something to make the id from, such as client_id("order", 17).'
-        )
-    return str(uuid.uuid5(_NAMESPACE, json.dumps([str(part) for part in parts])))
 
 
 @dataclass(frozen=True, init=False)
@@ -263,7 +241,10 @@ def check_expiry(hours: Any) -> int | None:
     """
     if hours is None:
         return None
-    number = amounts.whole(amounts.plain_number(hours, "expiry_hours=24"))
+    given = amounts.plain_number(hours, "expiry_hours=24")
+    if isinstance(given, str) and (meaning := amounts.marked(given)):
+        raise InvalidRequest(f"expiry_hours {meaning}.")
+    number = None if isinstance(given, str) else amounts.whole(given)
     if number is None or not 1 <= number <= MAX_EXPIRY_HOURS:
         raise InvalidRequest(
             f"expiry_hours must be a whole number from 1 to {MAX_EXPIRY_HOURS}, or None for the hub's "

@@ -159,6 +159,13 @@ def test_units(page: Page) -> None:
         expect(echo).to_have_text(re.compile(r"^= [\d\u202f]+\.\d{8} BTC$"))
         field(page, "Unit").select_option("BTC")
         expect(field(page, "Amount")).to_have_value(btc)
+    for text in ("25.000", "1.250"):  # satoshis with two readings are no number
+        field(page, "Unit").select_option("sat")
+        field(page, "Amount").fill(text)
+        expect(echo).to_be_empty()
+        expect(region(page)).to_contain_text(f"'{text}' is ")
+        field(page, "Unit").select_option("BTC")
+        expect(field(page, "Amount")).to_have_value("")
     for text in ("0,001", "x", "1e3", ""):
         field(page, "Amount").fill(text)
         expect(echo).to_be_empty()

@@ -38,6 +38,8 @@ class Batch:
         self._rows = read_rows(rows, str(uuid.uuid4()) if batch_id is None else batch_id, key)
         if batch_id is None:
             print(f"batch_id={self._rows.batch_id!r} (the same again resumes this batch)")
+        for line in self._rows.lacking:  # an expiry, say, that nobody reads is never dropped silently
+            print(line)
         self._core = core
         self._errors: dict[str, str] = {}  # by ClientId
         self.finished = 0
@@ -102,8 +104,9 @@ class Batch:
         return batch_frame(self._rows, outcomes, self._core.environment)
 
     def shown(self) -> pd.DataFrame:
-        """As `frame`, after printing what the rows add up to: for a dry run."""
-        print(f"{totals_text(self._rows)}; nothing was sent")
+        """As `frame`, after printing what was read as what, and what the rows add up to: for a dry run."""
+        rows = self._rows
+        print(totals_text(rows), rows.columns, *rows.beside, "nothing was sent", sep="\n")
         return self.frame()
 
     async def _create(self, request: InvoiceRequest, timeout: float) -> None:
