@@ -262,6 +262,7 @@ class Core:
         if call.repeatable or not call.unique or call.client_id is None:
             return
         await self.memory.know_account(timeout)
+        await self.memory.recall_of(call.client_id)
         self.memory.check_account(call.client_id)
         if (known := self.book.used(call.client_id)) is not None:
             raise used(known)

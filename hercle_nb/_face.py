@@ -335,12 +335,16 @@ class Face(StaysHere):
         what = "any amount" if invoice.amount_msat is None else format_btc(invoice.amount_msat)
         return WaitLine(f"payment of {what}", invoice.expires_at, enabled)
 
-    def _batch(self, rows: Any, batch_id: str | None, key: str | None) -> Batch:
+    def _batch(
+        self, rows: Any, batch_id: str | None, key: str | None, existing: str, *, again: bool
+    ) -> Batch:
         """Rows, checked as far as they can be without asking anybody."""
         from hercle_nb.batch.batch import Batch  # deferred: brings pandas
 
+        if existing not in ("refuse", "keep"):
+            raise InvalidRequest(f'existing must be "refuse" or "keep", not {existing!r}.')
         self._core.supervisor.check()
-        return Batch(self._core, rows, batch_id, key)
+        return Batch(self._core, rows, batch_id, key, keeps=existing == "keep", again=bool(again))
 
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else check_timeout(timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hercle_nb._face import Face, check_max_in_flight, check_poll, check_timeout, start
 from hercle_nb._keywords import with_helpful_keywords
@@ -178,6 +178,8 @@ class Hub(Face):
         max_in_flight: int = 16,
         progress: bool = True,
         dry_run: bool = False,
+        existing: Literal["refuse", "keep"] = "refuse",
+        again: bool = False,
         timeout: float | None = None,
     ) -> pd.DataFrame:
         """Create invoices from a table, several at a time.
@@ -198,17 +200,21 @@ class Hub(Face):
             progress: Show a progress bar, in a notebook or a terminal.
             dry_run: Send nothing; print what the rows add up to and which columns were read as what, and
                 return the table as it would be sent.
+            existing: What becomes of rows that ask for something else than what was sent for them: ``refuse``
+                refuses the call, ``keep`` keeps what there is, says so in ``note``, and sends the others.
+            again: Send once more what a batch without a ``batch_id`` has sent: second invoices.
             timeout: Seconds to wait for the answer to each row; None for the hub's own.
 
         Returns:
             The rows' own index, order and columns, then ``client_id`` str, ``status`` category (as in
-            `invoices`, and ``not sent``), ``error`` str, the columns of `invoices` and ``environment`` str;
-            where a name clashes, ours has the prefix ``invoice_``.
+            `invoices`, and ``not sent``), ``error`` and ``note`` str, the columns of `invoices` and
+            ``environment`` str; where a name clashes, ours has the prefix ``invoice_``.
 
         Raises:
             InvalidRequest: Some rows cannot be sent, are above ``max_btc`` of `connect`, or their ClientIds
-                were used for something else; all of these are named by number, from 0, and nothing was sent.
-            JournalError: The journal cannot be read.
+                were used for something else; all of these are named by number, from 0. Or rows without a
+                ``batch_id`` ask for the same as a batch that was made without one. Nothing was sent.
+            JournalError: The journal cannot be read or written.
             ConnectionFailed: The hub is closed.
 
         Example:
@@ -219,10 +225,9 @@ class Hub(Face):
             ...     list(frame["status"])
             ['open', 'open']
         """
-        batch = self._batch(rows, batch_id, key)
+        batch = self._batch(rows, batch_id, key, existing, again=again)
         if dry_run:
-            self._portal.call(batch.check())
-            return batch.shown()
+            return batch.shown(self._portal.call(batch.check()))
         run = batch.run(check_max_in_flight(max_in_flight), self._seconds(timeout))
         with BatchBar(batch.total, enabled=progress) as bar:
             self._portal.call(run, tick=lambda: bar.update(batch.finished))

@@ -5,6 +5,7 @@ Rules of the hub from its command page (CreateLightningInvoice), rules of Lightn
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import unicodedata
@@ -64,7 +65,9 @@ class InvoiceRequest:
     amount_msat: int
     memo: str | None
     expiry_hours: int | None
-    _in_btc = True  # how the amount was written; no field, since the same amount is the same request
+    _perhaps_sat = (
+        None  # what a BTC amount would be in satoshis; no field: the same amount is the same request
+    )
 
     def __init__(
         self,
@@ -83,7 +86,9 @@ class InvoiceRequest:
         else:
             msat = amounts.sat_to_msat(amount_sat)
         object.__setattr__(self, "amount_msat", msat)
-        object.__setattr__(self, "_in_btc", amount_sat is None)
+        object.__setattr__(
+            self, "_perhaps_sat", amounts.perhaps_sat(amount_btc) if amount_sat is None else None
+        )
         object.__setattr__(self, "memo", check_memo(memo))
         object.__setattr__(self, "expiry_hours", check_expiry(expiry_hours))
         object.__setattr__(self, "client_id", check_client_id(client_id))
@@ -99,6 +104,12 @@ class InvoiceRequest:
             ("expiry_hours", expiry_hours),
         ):
             object.__setattr__(request, name, value)
+        return request
+
+    def under(self, client_id: str) -> Self:
+        """The same request under another ClientId."""
+        request = copy.copy(self)
+        object.__setattr__(request, "client_id", client_id)
         return request
 
     @property
@@ -145,8 +156,8 @@ def check_limit(request: InvoiceRequest, max_msat: int) -> None:
     Raises:
         InvalidRequest: It is more than ``max_msat``.
     """
-    sat = amounts.whole(request.amount_btc) if request._in_btc else None
-    check_amount(request.amount_btc, max_msat, None if sat is None else f"write amount_sat={sat}")
+    sat = request._perhaps_sat
+    check_amount(request.amount_btc, max_msat, None if sat is None else f"write {sat}")
 
 
 def check_amount(btc: Decimal, max_msat: int, in_satoshis: str | None) -> None:

@@ -15,6 +15,7 @@ from hercle_nb import _json, commands
 from hercle_nb.accounts import Accounts, Whose, user_id_of
 from hercle_nb.bolt11 import canonical
 from hercle_nb.book import key_of
+from hercle_nb.client_ids import spellings
 from hercle_nb.errors import HercleError, InvalidRequest, JournalError
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.journal.rows import (
@@ -26,6 +27,7 @@ from hercle_nb.journal.rows import (
     call_of,
     digest,
     invoice_of,
+    made_of,
     refusal_text,
 )
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hercle_nb._core import Core
+    from hercle_nb.batch.again import Made
     from hercle_nb.calls import Call
     from hercle_nb.config import Secret
     from hercle_nb.errors import CommandRejected
@@ -79,6 +82,7 @@ class Memory:
         self._fingerprint = ""
         self._fingerprint_of: Secret | None = None
         self._accounts = Accounts()
+        self._batches: dict[str, Made] = {}  # by batch_id, as they were first begun here
         self._asked: set[str] = set()  # of which keys the hub was asked whose they are
         self._settled_for: Secret | None = None  # the key of which that is settled
         self._looking = asyncio.Lock()
@@ -206,7 +210,7 @@ class Memory:
         Raises:
             InvalidRequest: This one was.
         """
-        if self.journal is not None and client_id in self._aside_ids:
+        if self.journal is not None and not self._aside_ids.isdisjoint(spellings(client_id)):
             raise InvalidRequest(
                 f"The ClientId {client_id} was used for another account (another API key), as the journal "
                 f"{self.journal.place} knows; nothing was sent. What came of it is seen with a key of that "
@@ -418,6 +422,29 @@ class Memory:
         message = None if event is None else event.raw
         self.journal.answer(call, DONE, told, message=message, invoice=invoice, doubtful=event is None)
 
+    async def note_batch(self, batch: Made) -> None:
+        """Keep that a batch is begun, before anything of it is sent.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        self._batches.setdefault(batch.batch_id, batch)
+        if self.journal is not None:
+            await self.journal.note_batch(batch, self._fingerprint)
+
+    async def unnamed_batch(self, digest: str) -> Made | None:
+        """The last batch without a name, of which something was sent, that asks for the same; None for none.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        if self.journal is None:
+            sent = {call.batch for call in self._core.book.creations.values()}
+            alike = [made for made in self._batches.values() if made.digest == digest and not made.named]
+            return next((made for made in reversed(alike) if made.batch_id in sent), None)
+        rows = await self.journal.unnamed_batches(digest)
+        return next((made_of(row) for row in rows if self._whose(row.key) is not Whose.ANOTHERS), None)
+
     async def settle(self, timeout: float) -> None:
         """Wait for what a list has settled to be durable, if anything is not."""
         if self.journal is None or not any(call.claimed for call in list(self._core.book.creations.values())):
@@ -481,6 +508,11 @@ class Memory:
         """Take the journal's invoices apart, away from the hub's thread."""
         if self.journal is not None and self._core.book.forgetful:
             await asyncio.to_thread(self._core.book.recall)
+
+    async def recall_of(self, client_id: str) -> None:
+        """As `recall`, where a ClientId may be in the journal under what version 0.1 made of it."""
+        if len(spellings(client_id)) > 1:
+            await self.recall()
 
     async def close(self) -> None:
         """Write what waits, and end."""

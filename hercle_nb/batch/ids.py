@@ -23,8 +23,8 @@ _TWO_BEFORE = " (0.1 told these two apart: if this row has an invoice, another k
 
 def client_ids(
     table: pd.DataFrame, given: list[Any], batch_id: str, key: str | None
-) -> tuple[list[Any], dict[int, list[str]]]:
-    """The ClientId of each row, and what is wrong with keys and repeated ids, by number of the row.
+) -> tuple[list[Any], list[str], dict[int, list[str]]]:
+    """The ClientId of each row, its key or number, and what is wrong with keys and repeated ids.
 
     Args:
         table: The rows.
@@ -33,7 +33,8 @@ def client_ids(
         key: The column of keys; None for numbers, from 0 by position.
 
     Returns:
-        The ids, None where one could not be made, and the problems.
+        The ids, None where one could not be made; the keys, empty where there is none; and the problems by
+        number of the row.
 
     Raises:
         InvalidRequest: There is no such column.
@@ -41,12 +42,15 @@ def client_ids(
     problems: dict[int, list[str]] = {}
     batch, before = ["batch", part_text(batch_id)], ["batch", batch_id]
     if key is None:
-        numbers = map(str, range(len(given)))
+        numbers = list(map(str, range(len(given))))
+        keys = numbers
         others: list[str | None] = [made([*batch, number], [*before, number]) for number in numbers]
     else:
+        pairs = _keys(table, key, problems)
+        keys = ["" if found is None else found[0] for found in pairs]
         others = [
             None if found is None else made([*batch, "key", found[0]], [*before, "key", found[1]])
-            for found in _keys(table, key, problems)
+            for found in pairs
         ]
     ids = [other if own is None else own for own, other in zip(given, others, strict=True)]
     first: dict[str, int] = {}
@@ -56,7 +60,7 @@ def client_ids(
                 f"It has the client_id {amounts.shown(one)} of row {earlier}; give it one of its own, or "
                 "leave it empty to have one made."
             )
-    return ids, problems
+    return ids, keys, problems
 
 
 def _keys(table: pd.DataFrame, key: str, problems: dict[int, list[str]]) -> list[tuple[str, str] | None]:

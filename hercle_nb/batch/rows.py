@@ -34,6 +34,9 @@ class Rows:
     Attributes:
         batch_id: What the ClientIds are made from.
         requests: A request for each row, in the rows' order, each with its ClientId.
+        keys: What tells each row from the others in the batch: its key, or its number.
+        keyed: There is a column of keys.
+        unnamed: The requests of rows that brought no ClientId of their own.
         table: The rows' own index, order and columns; the columns that are read have their documented names
             and dtypes: ``amount_btc`` float64, ``amount_sat`` and ``expiry_hours`` Int64, ``memo`` and
             ``client_id`` str. What was not given is missing.
@@ -44,6 +47,9 @@ class Rows:
 
     batch_id: str
     requests: list[InvoiceRequest]
+    keys: list[str]
+    keyed: bool
+    unnamed: list[InvoiceRequest]
     table: pd.DataFrame
     columns: str
     lacking: list[str]
@@ -65,7 +71,7 @@ def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
         raise InvalidRequest('batch_id must be a text such as "payroll-2026-11", or None for a new one.')
     table, ready, written = read_table(rows)
     columns = {name: _cells(table, name) for name in COLUMNS}
-    ids, problems = client_ids(table, columns["client_id"], batch_id, key)
+    ids, keys, problems = client_ids(table, columns["client_id"], batch_id, key)
     requests: list[InvoiceRequest] = []
     for number, cells in enumerate(zip(*(columns | {"client_id": ids}).values(), strict=True)):
         try:
@@ -81,6 +87,9 @@ def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
     return Rows(
         batch_id,
         requests,
+        keys,
+        key is not None,
+        [one for one, own in zip(requests, columns["client_id"], strict=True) if own is None],
         _normalised(table, columns, requests),
         read_and_carried(*about),
         *like_fields(*about),
@@ -135,7 +144,7 @@ def _request(btc: Any, sat: Any, memo: Any, hours: Any, client_id: Any) -> Invoi
     if problems:
         raise InvalidRequest(" ".join(problems))
     if sat is None:  # as written: what a hub's limit says of it depends on that
-        return InvoiceRequest(amounts.msat_to_btc(msat), memo, hours, client_id)
+        return InvoiceRequest(btc, memo, hours, client_id)
     return InvoiceRequest(None, memo, hours, client_id, amount_sat=amounts.msat_to_sat(msat))
 
 
