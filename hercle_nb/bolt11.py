@@ -219,6 +219,14 @@ def peek_amount(text: str) -> int | None:
         return None
 
 
+def peek_currency(text: str) -> str | None:
+    """The network that a payment request's beginning names, nothing else of it looked at."""
+    try:
+        return _split_prefix(canonical(text).rpartition("1")[0])[0]
+    except PaymentRequestError:
+        return None
+
+
 def _extract(text: str) -> str:
     request = text.strip()
     scheme, colon, rest = request.partition(":")

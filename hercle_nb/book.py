@@ -16,7 +16,7 @@ from hercle_nb.bolt11 import canonical
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoices import Invoice
 from hercle_nb.journal.rows import DONE, NOT_SENT, NOTED, call_of, call_of_invoice, invoice_of
-from hercle_nb.listed import alarmed, merged, read_listed, verified
+from hercle_nb.listed import alarmed, expected_here, merged, read_listed, verified
 from hercle_nb.states import is_open_at_the_hub
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ class Book:
 
     def learn(self, invoice: Invoice) -> None:
         """Take in an invoice of the journal's."""
+        invoice = expected_here(invoice, self._currency)
         if invoice.client_id is None or invoice.amount_msat is None:
             known = self._elsewhere.get(_key(invoice))
             if known is None and (call := self._made.get(_key(invoice))) is not None:
