@@ -8,7 +8,7 @@ from hercle_nb._fallback import say_simulated
 from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import FORKED
 from hercle_nb.amounts import format_btc
-from hercle_nb.config import ApiKey, check_max_btc, resolve
+from hercle_nb.config import ApiKey, check_max_btc, expected_network, resolve
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.log import EventLog
 
@@ -358,6 +358,7 @@ def start(
     allow_insecure: bool,
     journal: Any,
     max_btc: Any = 1,
+    network: str | None = None,
     max_events: int,
     max_bytes: int,
     timings: Timings | None = None,
@@ -375,6 +376,7 @@ def start(
             raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}.")
     max_msat = check_max_btc(max_btc)
     settings = resolve(environment, api_key, url, allow_insecure=allow_insecure)
+    currency = expected_network(network, settings.environment)
     place = _journal_place(journal, settings.environment)
     simulator = None
     url, key_given = settings.url, settings.key
@@ -394,6 +396,7 @@ def start(
         simulator,
         timings,
         max_msat=max_msat,
+        currency=currency,
     )
     if place is not None:
         from hercle_nb.journal.journal import Journal

@@ -38,6 +38,7 @@ async def connect_async(
     allow_insecure: bool = False,
     journal: str | PathLike[str] | bool | None = None,
     max_btc: Any = 1,
+    network: str | None = None,
     max_events: int = 1_000_000,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
@@ -59,6 +60,7 @@ async def connect_async(
         allow_insecure=allow_insecure,
         journal=journal,
         max_btc=max_btc,
+        network=network,
         max_events=max_events,
         max_bytes=max_bytes,
     )

@@ -217,6 +217,14 @@ def peek_amount(text: str) -> int | None:
         return None
 
 
+def peek_currency(text: str) -> str | None:
+    """The network that a payment request's beginning names, nothing else of it looked at."""
+    try:
+        return _split_prefix(canonical(text).rpartition("1")[0])[0]
+    except PaymentRequestError:
+        return None
+
+
 def _split_prefix(prefix: str) -> tuple[str, str]:
     name = re.split("[0-9]", prefix, maxsplit=1)[0]
     amount = prefix[len(name) :]

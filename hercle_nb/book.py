@@ -17,7 +17,7 @@ from hercle_nb.client_ids import spellings
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoices import Invoice
 from hercle_nb.journal.rows import DONE, NOT_SENT, NOTED, call_of, call_of_invoice, invoice_of
-from hercle_nb.listed import alarmed, merged, read_listed, verified
+from hercle_nb.listed import alarmed, expected_here, merged, read_listed, verified
 from hercle_nb.states import is_open_at_the_hub
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ class Book:
 
     def learn(self, invoice: Invoice, key: str | None = None) -> None:
         """Take in an invoice of the journal's, known first with a key of that fingerprint."""
+        invoice = expected_here(invoice, self._currency)
         if invoice.client_id is None:
             known = self._elsewhere.get(key_of(invoice))
             if known is None and (call := self._made.get(key_of(invoice))) is not None:

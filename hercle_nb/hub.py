@@ -38,6 +38,7 @@ def connect(
     allow_insecure: bool = False,
     journal: str | PathLike[str] | bool | None = None,
     max_btc: Any = 1,
+    network: str | None = None,
     max_events: int = 1_000_000,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
@@ -58,6 +59,9 @@ def connect(
         max_btc: The most BTC that one invoice may ask of this hub, by call, row or form, written as
             ``amount_btc`` is; None for all there will ever be. What is known already is returned all the
             same.
+        network: Which network payment requests must name: ``bc`` (Bitcoin itself), ``tb``, ``tbs`` or
+            ``bcrt``; None is ``bc`` on production and any but ``bc`` elsewhere (assumed of the sandbox). One
+            that names another is an alarm in the invoice's ``warnings``, without a QR code.
         max_events: Rows that the log keeps at least; older ones are evicted.
         max_bytes: The same for the bytes of their messages.
         timeout: Seconds for connecting, and the default for every verb.
@@ -82,6 +86,7 @@ def connect(
         allow_insecure=allow_insecure,
         journal=journal,
         max_btc=max_btc,
+        network=network,
         max_events=max_events,
         max_bytes=max_bytes,
     )

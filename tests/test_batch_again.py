@@ -164,8 +164,9 @@ def test_rows_that_differ_are_named(hub: hercle.Hub, server: HubProcess) -> None
         "1 of 4 rows asks for something else than what was sent for them, and nothing was sent now:\n"
         "row 1 (order 'A-1'): it was 0.00001001 BTC, memo 'Order 1', expiry the hub's default, which is "
         f"open: see hub.invoice({known!r}); now it asks for 0.00007777 BTC, memo 'Order 1', expiry the hub's "
-        "default\nNever sent: row 3 (order 'A-3'). existing=\"keep\" sends those alone and returns what there is "
-        "for the rows above; another batch_id or client_id makes a second invoice for each order that has one."
+        "default\nNever sent: row 3 (order 'A-3'). existing=\"keep\" sends those alone and returns what "
+        "there is for the rows above; another batch_id or client_id makes a second invoice for each order "
+        "that has one."
     )
     assert sent(server) == 3
 
