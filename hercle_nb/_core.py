@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hercle_nb import commands
 from hercle_nb._signalr.protocol import MAX_SENT_BYTES, invocation_text
 from hercle_nb._signalr.supervisor import Supervisor
+from hercle_nb.amounts import MAX_MSAT
 from hercle_nb.book import Book
 from hercle_nb.callbacks import Callbacks
 from hercle_nb.calls import AtLoss, Call, Calls
@@ -58,6 +59,7 @@ class Core:
         log: Where everything is recorded.
         simulator: The embedded simulator, which ends with the hub.
         timings: Watchdogs and limits of the connection.
+        max_msat: The most that one invoice may ask for.
     """
 
     def __init__(
@@ -68,12 +70,15 @@ class Core:
         log: EventLog,
         simulator: Simulator | None = None,
         timings: Timings | None = None,
+        *,
+        max_msat: int = MAX_MSAT,
     ) -> None:
         self.environment = environment
         self.url = url
         self.log = log
         self.simulator = simulator
         self.memory = Memory(self)
+        self.max_msat = max_msat
         self.currency = BITCOIN if environment == "production" else ""
         self.book = Book(self.currency)
         self.batches: dict[str, Batch] = {}  # by batch_id, the last one last
@@ -114,7 +119,7 @@ class Core:
     def _answer(self, seq: int) -> None:
         try:
             event = self.log.event(seq)
-            if (call := self.calls.answered_by(event)) is not None:
+            if (call := self.calls.answered_by(event, self.supervisor.hub_time())) is not None:
                 self._settle(call, event)
         except Exception:
             logger.exception("event %d could not be looked at; it is in the log", seq)
@@ -130,6 +135,7 @@ class Core:
             if call.bare:
                 self.memory.answered(call, DONE, lambda: self._complete(call, message.get("result")))
             return
+        self.memory.completed(call, message)
         words = commands.completion_refusal(str(error))
         if words is None:
             call.fail(call.lost(f"the hub failed with {error!r}"))
@@ -166,6 +172,7 @@ class Core:
             if call.repeatable and call.sent_at is not None and call.waiting:
                 self.start(self._send(call))
         self.feeds.again()
+        self.start(self.memory.look_quietly())  # the key may be another one
         self.lists.refresh_soon()
 
     def lost(self, ending: Ending) -> None:
@@ -212,8 +219,10 @@ class Core:
 
     async def invoke(self, method: str, arguments: list[Any], timeout: float) -> Any:
         """Invoke a method and return what its completion brings."""
+        self.creating.check_bare(method, arguments)
         named = arguments[0] if arguments and isinstance(arguments[0], str) else None
         call = Call(method, named, arguments=arguments, bare=True, unique=_has_client_id(method, named))
+        await self._check_unused(call, timeout)
         try:
             return await self.perform(call, call.completion, timeout)
         except KnownToJournal as known:
@@ -228,6 +237,8 @@ class Core:
     async def command(self, method: str, arguments: list[Any], client_id: str, timeout: float) -> HubEvent:
         """Invoke a method with a ClientId and return the event that answers it."""
         call = Call(method, client_id, arguments=[client_id, *arguments])
+        self.creating.check_bare(method, call.arguments)
+        await self._check_unused(call, timeout)
         self.calls.expect_answer(call)
         try:
             event: HubEvent = await self.perform(call, call.answer, timeout)
@@ -241,6 +252,19 @@ class Core:
             raise
         self.calls.forget(call)
         return event
+
+    async def _check_unused(self, call: Call, timeout: float) -> None:
+        """Refuse a ClientId under which something was sent that may have changed something.
+
+        Raises:
+            InvalidRequest: This one was used.
+        """
+        if call.repeatable or not call.unique or call.client_id is None:
+            return
+        await self.memory.know_account(timeout)
+        self.memory.check_account(call.client_id)
+        if (known := self.book.used(call.client_id)) is not None:
+            raise used(known)
 
     async def wait_for(
         self, matches: Callable[[HubEvent], bool], needles: tuple[bytes, ...], since: int, timeout: float
@@ -331,6 +355,7 @@ class Core:
         content = Content(target=call.method, client_id=call.client_id, data=message["arguments"])
         self.log.append(text, self.supervisor.connections, COMMAND, content)
         call.sent_at, call.hub_time = datetime.now(UTC), self.supervisor.hub_time()
+        self.book.note_sent(call)
         with contextlib.suppress(ConnectionFailed):  # `lost` sees to it as to any call under way
             await self.supervisor.invoke(invocation_id, call.method, call.arguments)
 
@@ -350,15 +375,21 @@ class Core:
             )
             self._refuse(call, rejection)
         elif not commands.is_success(event):
-            call.fail(call.lost(f"the hub answered with status {commands.http_status(event.data)}"))
-        elif (
-            call.request is not None
-            and isinstance(event.data, dict)
-            and event.data.get("encodedPaymentRequest")
-        ):
+            self._leave_open(call, event, f"the hub answered with status {commands.http_status(event.data)}")
+        elif call.request is None:
+            self.memory.answered(call, DONE, lambda: self._finish(call, event), event=event, words="an event")
+        elif commands.payment_request(event.data) is not None:
             self.creating.adopt(call, event.data, event)
         else:
-            self.memory.answered(call, DONE, lambda: self._finish(call, event), event=event, words="an event")
+            call.named_id = commands.named_id(event.data) or call.named_id
+            named = "" if call.named_id is None else f" for its invoice {call.named_id}"
+            self._leave_open(call, event, f"the hub's answer holds no payment request{named}")
+
+    def _leave_open(self, call: Call, event: HubEvent, why: str) -> None:
+        """An answer settles nothing: whoever waits is told, and a later one or the hub's list may."""
+        if not call.settled:
+            self.memory.unanswered(call, event)
+            call.fail(call.lost(why))
 
     def _finish(self, call: Call, event: HubEvent) -> None:
         """Any other command is carried out: tell who waits."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb._fallback import say_simulated
+from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import FORKED
 from hercle_nb.amounts import format_btc
-from hercle_nb.config import ApiKey, resolve
+from hercle_nb.config import ApiKey, check_max_btc, resolve
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.log import EventLog
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 _MOST_IN_FLIGHT = 1_000
 
 
-class Face:
+class Face(StaysHere):
     """The part of `Hub` and `AsyncHub` that never waits.
 
     Attributes:
@@ -43,6 +45,8 @@ class Face:
 
     log: EventLog
     timeout: float
+
+    _instead = "call hercle.connect() in the worker, and let threads share one hub"
 
     def __init__(self, core: Core, portal: Portal, timeout: float) -> None:
         self._core = core
@@ -169,9 +173,12 @@ class Face:
             nearest double, for sums and plots), ``asked_msat`` Int64 (what was asked of the hub, where the
             payment request asks for another amount, which is that of the other columns; else NA),
             ``payment_hash``, ``preimage``, ``payment_request`` str, ``http_status`` Int64, ``message`` str
-            (what is not as it should be, else the hub's words).
+            (what is not as it should be, else the hub's words). ``attrs["environment"]`` says where they came
+            from.
         """
-        return self._core.book.frame()
+        frame = self._core.book.frame()
+        frame.attrs["environment"] = self.environment
+        return frame
 
     def invoice(self, key: str | Invoice) -> Invoice:
         """An invoice as it stands now, as far as it is known here.
@@ -203,7 +210,8 @@ class Face:
     def export_invoices(self, path: str | PathLike[str]) -> None:
         """Write the frame `invoices` to a file: ``.csv``, ``.xlsx`` or ``.parquet``.
 
-        Amounts are exact in all three, and no memo can become a formula.
+        Amounts are exact in all three, and no memo can become a formula. The last column, ``environment``,
+        says where they came from.
 
         Args:
             path: Where to. The file is complete or as it was before.
@@ -225,7 +233,7 @@ class Face:
         """
         from hercle_nb.invoice_export import write_invoices  # deferred: brings pandas
 
-        write_invoices(self.invoices, path)
+        write_invoices(self.invoices, path, self.environment)
 
     def on_paid(self, callback: Callable[[Invoice], object]) -> Watch:
         """Call back with each invoice that is seen to be paid from now on, on a thread of its own.
@@ -355,6 +363,7 @@ def start(
     *,
     allow_insecure: bool,
     journal: Any,
+    max_btc: Any = 1,
     max_events: int,
     max_bytes: int,
     timings: Timings | None = None,
@@ -370,6 +379,7 @@ def start(
     for name, value in (("max_events", max_events), ("max_bytes", max_bytes)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}.")
+    max_msat = check_max_btc(max_btc)
     settings = resolve(environment, api_key, url, allow_insecure=allow_insecure)
     place = _journal_place(journal, settings.environment)
     simulator = None
@@ -378,9 +388,19 @@ def start(
         from hercle_nb.simulator import Simulator
 
         simulator = Simulator()
+        if settings.by_itself:
+            say_simulated()
         url, key_given = simulator.url, ApiKey(simulator.api_key, "the simulator")
     log = EventLog(max_events, max_bytes)
-    core = Core(settings.environment, url, key_given, log, simulator, timings)
+    core = Core(
+        settings.environment,
+        url,
+        key_given,
+        log,
+        simulator,
+        timings,
+        max_msat=max_msat,
+    )
     if place is not None:
         from hercle_nb.journal.journal import Journal
 

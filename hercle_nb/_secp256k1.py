@@ -108,6 +108,15 @@ def public_key(private_key: int) -> bytes:
     return _compress(_add_base(_INFINITY, private_key))
 
 
+def is_public_key(key: bytes) -> bool:
+    """Tell whether a compressed public key is a point of the curve."""
+    try:
+        _decompress(key)
+    except ValueError:
+        return False
+    return True
+
+
 def is_high(s: int) -> bool:
     """Tell whether S lies in the upper half, where a canonical signature has the other one."""
     return s > ORDER // 2

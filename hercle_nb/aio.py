@@ -37,6 +37,7 @@ async def connect_async(
     url: str | None = None,
     allow_insecure: bool = False,
     journal: str | PathLike[str] | bool | None = None,
+    max_btc: Any = 1,
     max_events: int = 1_000_000,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
@@ -57,6 +58,7 @@ async def connect_async(
         url,
         allow_insecure=allow_insecure,
         journal=journal,
+        max_btc=max_btc,
         max_events=max_events,
         max_bytes=max_bytes,
     )

@@ -26,6 +26,7 @@ MSAT_PER_SAT = 1_000
 MSAT_PER_BTC = 100_000_000_000
 MAX_BTC = 21_000_000
 MAX_SAT = MAX_BTC * 100_000_000
+MAX_MSAT = MAX_SAT * MSAT_PER_SAT
 FRACTION = "pass allow_msat=True"  # how a caller accepts fractions of a satoshi
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")

@@ -2,7 +2,8 @@
 
 Source: https://github.com/lightning/bolts/blob/master/11-payment-encoding.md in its wording of March
 2026; the `bitcoin:` link is BIP 21, the feature bits are BOLT 9. The one departure: fields of a wrong
-length are skipped with a warning, as the official example with "fields which must be ignored" wants.
+length are skipped with a warning, as the official example with "fields which must be ignored" wants;
+where no right one stands beside them, p and d or h are missing then, and without s nobody can pay.
 
 A valid signature proves that the text arrived whole, not who the payee is.
 """
@@ -11,12 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from hercle_nb import _bech32, _bolt11_fields, _secp256k1
+from hercle_nb import _bech32, _bolt11_fields, _bolt11_paste, _secp256k1
 from hercle_nb._bolt11_fields import RouteHop
 from hercle_nb.errors import PaymentRequestError
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PaymentRequest", "RouteHop", "decode_payment_request"]
 
-MAX_CHARACTERS = 7089  # what the largest QR code holds
 MAX_AMOUNT_MSAT = 21_000_000 * 10**11
 MAX_DESCRIPTION_BYTES = 639
 
@@ -36,12 +35,6 @@ CURRENCIES = ("bc", "tb", "tbs", "bcrt")
 _KNOWN_FEATURES = frozenset((8, 14, 16, 24, 36, 48, 0, 12, 44))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
-_OTHER_THINGS = {
-    "lnurl": "this is an LNURL, through which a wallet asks for one",
-    "lno": "this is a BOLT 12 offer",
-    "bc": "this is an on-chain address",
-    "tb": "this is an on-chain address of a test network",
-}
 _AGAIN = "Copy the whole payment request again."
 _NEW = "Ask the payee for a new one."
 
@@ -69,7 +62,7 @@ class PaymentRequest:
         fallbacks: On-chain addresses as version (17 P2PKH, 18 P2SH, else witness) and hash or program.
         route_hints: The last hops of private routes, each a tuple of `RouteHop`.
         metadata: What the payer is to hand to the last hop.
-        warnings: A sentence for each skipped field.
+        warnings: A sentence for each skipped field, and for each key that is no point of the curve.
         problems: A sentence for each reason why it is not payable.
         ignored: Type and length (in groups of 5 bits) of each skipped field.
     """
@@ -137,7 +130,8 @@ class PaymentRequest:
 def decode_payment_request(text: str) -> PaymentRequest:
     """Take a payment request apart, checksum and signature checked; no hub or network is needed.
 
-    White space around it, a ``lightning:`` prefix and a BIP 21 link with ``lightning=`` are understood.
+    Links with it, quotation marks and the like around it, and the line ends of a mail are understood; other
+    things that people pay with are refused by their names.
 
     Raises:
         PaymentRequestError: It cannot be read; ``code`` is ``not_text``, ``too_long``, ``bad_bech32``,
@@ -152,11 +146,13 @@ def decode_payment_request(text: str) -> PaymentRequest:
         >>> decode_payment_request(invoice.payment_request).description
         'Payment for services'
     """
-    return _decode(text, _payee)
+    request = _decode(text, _payee)
+    strange = tuple(_strange_keys(request))
+    return replace(request, warnings=request.warnings + strange) if strange else request
 
 
 def read_unverified(text: str) -> PaymentRequest:
-    """As `decode_payment_request`, but without the look at the signature, which takes most of the time.
+    """As `decode_payment_request`, but without the look at signature and keys, which takes most of the time.
 
     For lists of thousands: a slip of the copy shows all the same, by the checksum. ``payee`` is empty where
     no field names it.
@@ -165,17 +161,18 @@ def read_unverified(text: str) -> PaymentRequest:
 
 
 def canonical(text: str) -> str:
-    """A payment request as `PaymentRequest.payment_request` has it, whether or not it can be read."""
+    """A payment request as in `PaymentRequest.payment_request`, readable or not; any other text as it is."""
     try:
-        return _extract(text).lower()
+        request = _bolt11_paste.request_in(text)
     except PaymentRequestError:
         return text
+    return request.lower() if _bolt11_paste.START.match(request) else text
 
 
 def _decode(text: str, payee: Callable[[bytes, bytes, bytes | None], bytes]) -> PaymentRequest:
     if not isinstance(text, str):
         raise _refusal("not_text", f"it is of type {type(text).__name__:.50}, not str", "Pass its text.")
-    request = _extract(text)
+    request = _bolt11_paste.request_in(text)
     prefix, groups = _bech32.split(request)
     currency, amount = _split_prefix(prefix)
     groups = _bech32.check(prefix, groups)
@@ -186,14 +183,14 @@ def _decode(text: str, payee: Callable[[bytes, bytes, bytes | None], bytes]) -> 
     signed, signature = groups[:-_SIGNATURE], _bech32.to_octets(groups[-_SIGNATURE:])
     if (payment_hash := fields.octets("p")) is None:
         raise _refusal("missing_payment_hash", "it has no payment hash (field p)", _NEW)
-    secret, feature_bits = fields.octets("s"), fields.feature_bits()
+    feature_bits = fields.feature_bits()
     return PaymentRequest(
         payment_request=request.lower(),
         currency=currency,
         amount_msat=amount_msat,
         timestamp=_bech32.to_number(groups[:TIMESTAMP]),
         payment_hash=payment_hash.hex(),
-        payment_secret=_hex(secret),
+        payment_secret=_hex(fields.octets("s")),
         description=fields.description(),
         description_hash=_hex(fields.octets("h")),
         expiry=fields.number("x"),
@@ -206,7 +203,7 @@ def _decode(text: str, payee: Callable[[bytes, bytes, bytes | None], bytes]) -> 
         route_hints=tuple(fields.route_hints),
         metadata=_hex(fields.octets("m")),
         warnings=tuple(fields.warnings),
-        problems=tuple(_problems(secret, feature_bits)),
+        problems=tuple(_problems(fields, feature_bits)),
         ignored=tuple(fields.ignored),
     )
 
@@ -214,37 +211,16 @@ def _decode(text: str, payee: Callable[[bytes, bytes, bytes | None], bytes]) -> 
 def peek_amount(text: str) -> int | None:
     """The amount in msat that a payment request's beginning names, nothing else of it looked at."""
     try:
-        return _read_amount(_split_prefix(text.lower().rpartition("1")[0])[1])
+        request = _bolt11_paste.request_in(text).lower()
+        return _read_amount(_split_prefix(request.rpartition("1")[0])[1])
     except PaymentRequestError:
         return None
-
-
-def _extract(text: str) -> str:
-    request = text.strip()
-    scheme, colon, rest = request.partition(":")
-    if colon and scheme.lower() == "lightning":
-        request = rest.strip()
-    elif colon and scheme.lower() == "bitcoin":
-        query = rest.partition("?")[2].partition("#")[0]
-        pairs = (pair.partition("=") for pair in query.split("&"))
-        found = (value for key, _, value in pairs if key.lower() == "lightning")
-        if (value := next(found, None)) is None:
-            reason = "the link has an on-chain address only"
-            raise _refusal("bad_prefix", reason, "Ask for one that has lightning= in it.")
-        request = urllib.parse.unquote(value).strip()
-    if len(request) > MAX_CHARACTERS:
-        reason = f"it has {len(request):,} characters, and {MAX_CHARACTERS:,} are the most"
-        raise _refusal("too_long", reason, "Copy the payment request alone.")
-    return request
 
 
 def _split_prefix(prefix: str) -> tuple[str, str]:
     name = re.split("[0-9]", prefix, maxsplit=1)[0]
     amount = prefix[len(name) :]
     if not name.startswith("ln") or name[2:] not in CURRENCIES:
-        for beginning, reason in _OTHER_THINGS.items():
-            if prefix.startswith(beginning):
-                raise _refusal("bad_prefix", reason, "Ask the payee for a payment request.")
         reason = f"its prefix is {name[:12]!r} instead of lnbc, lntb, lntbs or lnbcrt"
         raise _refusal("bad_prefix", reason, _AGAIN)
     return name[2:], amount
@@ -282,13 +258,26 @@ def _payee(digest: bytes, signature: bytes, node_key: bytes | None) -> bytes:
     return node_key
 
 
-def _problems(secret: bytes | None, feature_bits: Sequence[int]) -> Iterator[str]:
-    if secret is None:
-        yield f"It has no payment secret (field s), without which nodes refuse to pay. {_NEW}"
+def _problems(fields: _bolt11_fields.Fields, feature_bits: Sequence[int]) -> Iterator[str]:
+    if "s" not in fields.values:
+        right = " of the right length" if "s" in dict(fields.ignored) else ""
+        yield f"It has no payment secret{right} (field s), without which nodes refuse to pay. {_NEW}"
     unknown = [bit for bit in feature_bits if bit % 2 == 0 and bit not in _KNOWN_FEATURES]
     if unknown:
         shown = ", ".join(map(str, unknown[:8])) + (" and others" if len(unknown) > 8 else "")
         yield f"It requires features that BOLT 9 does not know for payment requests: bits {shown}. {_NEW}"
+
+
+def _strange_keys(request: PaymentRequest) -> Iterator[str]:
+    for number, route in enumerate(request.route_hints, 1):
+        for place, hop in enumerate(route, 1):
+            if not _secp256k1.is_public_key(bytes.fromhex(hop.public_key)):
+                where = f"Route hint {number}, hop {place}"
+                yield f"{where}, leads nowhere: its public key is no point of the curve."
+    for number, (version, program) in enumerate(request.fallbacks, 1):
+        taproot = version == 1 and len(program) == 64  # digits
+        if taproot and not _secp256k1.is_public_key(bytes.fromhex(f"02{program}")):
+            yield f"Nobody can spend what fallback {number} is paid: its key is no point of the curve."
 
 
 def digest(prefix: str, groups: bytes) -> bytes:

@@ -20,7 +20,7 @@ from hercle_nb.listed import alarmed, merged, read_listed, verified
 from hercle_nb.states import is_open_at_the_hub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hercle_nb")
 
 _FEW = 1_000  # invoices of the journal that are taken apart at once
+_STEP = 1.0  # seconds; by less the difference of two clocks is not known
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,20 +72,28 @@ class Book:
     Attributes:
         creations: What was asked for here, by ClientId; one that was never sent is not among them.
         others: Other commands that were sent and may have changed something, by ClientId.
-        changed: Invoices of which more is known than the journal was told, by payment request.
+        sent: Every other command that this kernel sent under a ClientId of its own, however it ended.
+        changed: Invoices of which more is known than the journal was told, by `_slot`.
+        entries: The entries of the hub's list that said so, likewise.
+        clock_ahead: Seconds that the hub's clock is ahead of this computer's, for invoices of the journal's,
+            which another computer may have written; None where that is not known.
     """
 
     def __init__(self, currency: str) -> None:
         self.creations: dict[str, Call] = {}
         self.others: dict[str, Call] = {}
+        self.sent: dict[str, Call] = {}
         self.changed: dict[str, Invoice] = {}
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.clock_ahead: float | None = None
         self._currency = currency
-        self._made: dict[str, Call] = {}  # creations that made an invoice, by `_key` of it
+        self._made: dict[str, Call] = {}  # creations that made an invoice, by `key_of` of it
         self._made_ids: dict[str, Call] = {}  # and by the hub's id
-        self._elsewhere: dict[str, Invoice] = {}  # by `_key`
+        self._elsewhere: dict[str, Invoice] = {}  # by `key_of`
         self._elsewhere_ids: dict[str, str] = {}  # their keys by the hub's id
         self._listed: dict[str, dict[str, Any]] = {}  # each entry of the hub's list as it was the last time
         self._in_list: set[str] = set()  # the payment requests of the last one
+        self._clock_ahead = 0.0  # as of the last one
         self._looked = False
         self._rows: list[Any] = []  # invoices of the journal that nobody has asked for so far
         self._recalling = threading.Lock()
@@ -120,26 +129,48 @@ class Book:
             rows, self._rows = self._rows, []
             self._learn_all(rows)
 
-    def learn(self, invoice: Invoice) -> None:
-        """Take in an invoice of the journal's."""
-        if invoice.client_id is None or invoice.amount_msat is None:
-            known = self._elsewhere.get(_key(invoice))
-            if known is None and (call := self._made.get(_key(invoice))) is not None:
+    def forget(self) -> None:
+        """Forget every command and invoice but those that somebody waits for; the journal has them."""
+        for calls in (self.creations, self.others):
+            for key in [key for key, call in calls.items() if not call.waiting]:
+                del calls[key]
+        with self._recalling:
+            self._rows = []
+        for shelf in (self._made, self._made_ids, self._elsewhere, self._elsewhere_ids):
+            shelf.clear()
+        for listed in (self.changed, self.entries, self._listed, self._in_list):
+            listed.clear()
+
+    def learn(self, invoice: Invoice, key: str | None = None) -> None:
+        """Take in an invoice of the journal's, known first with a key of that fingerprint."""
+        if invoice.client_id is None:
+            known = self._elsewhere.get(key_of(invoice))
+            if known is None and (call := self._made.get(key_of(invoice))) is not None:
                 known = call.invoice
             if known is None:
                 self._put_elsewhere(invoice, changed=False)
             elif _is_newer(invoice, known):
                 self._update(known, invoice)
             return
-        call = self.creations.setdefault(invoice.client_id, call_of_invoice(invoice))
+        call = self.creations.setdefault(invoice.client_id, call_of_invoice(invoice, key))
         if call.invoice is None or call.invoice is invoice:
-            listed = self._elsewhere.pop(_key(invoice), None)
+            listed = self._elsewhere.pop(key_of(invoice), None)
             told = invoice if listed is None or not _same(invoice, listed) else merged(invoice, listed)
             self._own(call, told, changed=False)
         elif not _same(call.invoice, invoice):
             self.adopt(call, invoice)
         elif _is_newer(invoice, call.invoice):
             self._own(call, merged(call.invoice, invoice), changed=False)
+
+    def used(self, client_id: str) -> Call | None:
+        """What was sent under a ClientId and may have changed something; None if nothing was."""
+        shelves = (self.creations, self.others, self.sent)
+        return next((shelf[client_id] for shelf in shelves if client_id in shelf), None)
+
+    def note_sent(self, call: Call) -> None:
+        """A command is sent: its ClientId is not free for another."""
+        if call.request is None and call.unique and call.client_id is not None and not call.repeatable:
+            self.sent[call.client_id] = call
 
     def questions(self) -> list[Call]:
         """The commands of earlier and other kernels whose outcome is not known."""
@@ -155,7 +186,7 @@ class Book:
             invoice = replace(invoice, warnings=(*invoice.warnings, note))
         elif taken is not None:
             invoice = merged(invoice, replace(taken, warnings=()))
-        listed = self._elsewhere.pop(_key(invoice), None)
+        listed = self._elsewhere.pop(key_of(invoice), None)
         self._own(call, invoice if listed is None else merged(invoice, listed))
 
     def refused(self, call: Call) -> None:
@@ -165,33 +196,39 @@ class Book:
             self._give_back(call, call.invoice)
             call.invoice = None
 
-    def merge(self, items: Any) -> list[Invoice]:
+    def merge(self, items: Any, clock_ahead: float = 0.0) -> list[Invoice]:
         """Take the hub's list in.
+
+        Args:
+            items: Its entries.
+            clock_ahead: Seconds that the hub's clock is ahead of this computer's.
 
         Returns:
             The invoices that are seen to be paid since the list before.
         """
         self.recall()
         first, self._looked = not self._looked, True
+        stepped, self._clock_ahead = abs(clock_ahead - self._clock_ahead) > _STEP, clock_ahead
         claimed = {call.claimed for call in list(self.creations.values()) if call.claimed is not None}
         paid = []
-        entries = items if isinstance(items, list) else []
-        self._in_list = {
-            str(fields.get("encodedPaymentRequest")) for fields in entries if isinstance(fields, dict)
-        }
+        entries = [fields for fields in items if isinstance(fields, dict)] if isinstance(items, list) else []
+        self._in_list = {canonical(str(fields.get("encodedPaymentRequest"))) for fields in entries}
         for fields in entries:
-            listed = None if self._is_old(fields) else read_listed(fields, self._currency)
-            if listed is None or listed.payment_request in claimed:
+            old = not stepped and self._is_old(fields)
+            listed = None if old else read_listed(fields, self._currency, clock_ahead)
+            if listed is None or key_of(listed) in claimed:
                 continue
-            self._listed[listed.payment_request] = fields
+            self._listed[_slot(listed)] = fields
             before, now = self._take(listed)
+            if before != now:
+                self.entries[_slot(now)] = fields
             if now.paid and not (before.paid if before is not None else first):
                 paid.append(verified(now))
         return paid
 
     def is_open_in_list(self, invoice: Invoice) -> bool:
         """Whether the last list of the hub's had that invoice, and not as closed or paid."""
-        listed = invoice.payment_request in self._in_list
+        listed = _slot(invoice) in self._in_list
         return listed and not invoice.paid and is_open_at_the_hub(invoice.hub_status)
 
     def invoices(self) -> list[Invoice]:
@@ -204,19 +241,30 @@ class Book:
         """An invoice as it stands now; see `Face.invoice`."""
         self.recall()
         if isinstance(key, Invoice):
-            wanted = {_key(key)}
+            ways: list[Callable[[Invoice], bool]] = [
+                lambda one: key_of(one) == key_of(key) and _same(one, key),
+                lambda one: key_of(one) == key_of(key),
+                lambda one: one.id == key.id != "",
+            ]
         elif isinstance(key, str) and key:
-            wanted = {key, key.lower(), canonical(key)}
             if (call := self.creations.get(key)) is not None:
                 return _made(call)
+            request = canonical(key)
+            ways = [
+                lambda one: one.id == key,  # exactly as the hub writes it
+                lambda one: one.payment_hash == key.lower(),
+                lambda one: _slot(one) == request,
+            ]
         else:
             raise InvalidRequest(
                 "invoice() takes a ClientId, the hub's id, a payment hash, a payment request or an Invoice, "
                 f"not {amounts.shown(key)}."
             )
-        for invoice in self.invoices():
-            if wanted & {_key(invoice), invoice.id, canonical(invoice.payment_request)}:
-                return verified(invoice)
+        invoices = self.invoices()
+        for is_it in ways:
+            for invoice in invoices:
+                if is_it(invoice):
+                    return verified(invoice)
         shown = key.client_id or key.id if isinstance(key, Invoice) else key
         raise InvalidRequest(
             f"No invoice {shown[:64]!r} is known here; hub.refresh_invoices() asks the hub for all it has."
@@ -241,7 +289,7 @@ class Book:
 
     def listed(self, invoice: Invoice) -> dict[str, Any] | None:
         """What the hub's list said of an invoice the last time, as it was sent; None if it never did."""
-        return self._listed.get(invoice.payment_request)
+        return self._listed.get(_slot(invoice))
 
     def _remember(self, row: Any) -> Call | None:
         """A command of the journal's; returned if it is new here and an answer may still settle it."""
@@ -270,13 +318,13 @@ class Book:
     def _learn_all(self, rows: list[Any]) -> None:
         for row in rows:
             try:
-                self.learn(invoice_of(row))
+                self.learn(invoice_of(row, self.clock_ahead), row[-1])
             except Exception:
                 logger.exception("an invoice of the journal cannot be read: %s", row)
 
     def _update(self, known: Invoice, now: Invoice) -> None:
         """What another kernel learned of an invoice that was made elsewhere, or is ours here."""
-        call = self._made.get(_key(known))
+        call = self._made.get(key_of(known))
         if call is not None and call.invoice is known:
             self._own(call, merged(known, now), changed=False)
         else:
@@ -285,35 +333,35 @@ class Book:
     def _own(self, call: Call, invoice: Invoice, *, changed: bool = True) -> None:
         """An invoice is a creation's."""
         call.invoice = invoice
-        self._made[_key(invoice)] = call
+        self._made[key_of(invoice)] = call
         if invoice.id:
             self._made_ids[invoice.id] = call
         if changed:
-            self.changed[invoice.payment_request] = invoice
+            self.changed[_slot(invoice)] = invoice
 
     def _put_elsewhere(self, invoice: Invoice, *, changed: bool = True) -> None:
         """An invoice was made elsewhere."""
-        self._elsewhere[_key(invoice)] = invoice
+        self._elsewhere[key_of(invoice)] = invoice
         if invoice.id:
-            self._elsewhere_ids[invoice.id] = _key(invoice)
+            self._elsewhere_ids[invoice.id] = key_of(invoice)
         if changed:
-            self.changed[invoice.payment_request] = invoice
+            self.changed[_slot(invoice)] = invoice
 
     def _give_back(self, call: Call, invoice: Invoice) -> None:
         """An invoice is not ours after all."""
-        for shelf, name in ((self._made, _key(invoice)), (self._made_ids, invoice.id)):
+        for shelf, name in ((self._made, key_of(invoice)), (self._made_ids, invoice.id)):
             if shelf.get(name) is call:
                 del shelf[name]
         self._put_elsewhere(replace(invoice, client_id=None, expiry_hours=None))
 
-    def _is_old(self, fields: Any) -> bool:
+    def _is_old(self, fields: dict[str, Any]) -> bool:
         """Whether the list said exactly this before."""
-        slot = fields.get("encodedPaymentRequest") if isinstance(fields, dict) else None
-        return isinstance(slot, str) and self._listed.get(slot) == fields
+        text = fields.get("encodedPaymentRequest")
+        return isinstance(text, str) and self._listed.get(canonical(text)) == fields
 
     def _take(self, listed: Invoice) -> tuple[Invoice | None, Invoice]:
         """Put an entry of the list where it belongs; what was known of it before, and what is known now."""
-        key = _key(listed)
+        key = key_of(listed)
         call = self._made.get(key) or self._made_ids.get(listed.id)
         if call is not None and call.invoice is not None and _same(call.invoice, listed):
             before, now = call.invoice, merged(call.invoice, listed)
@@ -349,12 +397,18 @@ def _made(call: Call) -> Invoice:
     )
 
 
-def _key(invoice: Invoice) -> str:
+def _slot(invoice: Invoice) -> str:
+    """Its payment request, the same however that is spelt."""
+    return canonical(invoice.payment_request)
+
+
+def key_of(invoice: Invoice) -> str:
+    """What an invoice is told from others by."""
     return invoice.payment_hash or invoice.id or invoice.payment_request
 
 
 def _same(known: Invoice, listed: Invoice) -> bool:
-    return canonical(known.payment_request) == canonical(listed.payment_request)
+    return _slot(known) == _slot(listed)
 
 
 def _is_newer(told: Invoice, known: Invoice) -> bool:

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb._pickling import StaysHere
 from hercle_nb.readers import Reader, needles
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ logger = logging.getLogger("hercle_nb")
 _PATIENCE = 1.0  # seconds that closing waits for a callback under way
 
 
-class Handle:
+class Handle(StaysHere):
     """A registered callback; it keeps its hub alive until `cancel`."""
+
+    _instead = "call hercle.connect() and hub.on_event(callback) in the worker"
 
     def __init__(
         self, callbacks: Callbacks, callback: Callable[[HubEvent], object], subject: str, since: int, hub: Any

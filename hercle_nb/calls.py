@@ -1,8 +1,8 @@
 """Commands under way, and which of them an event answers. No I/O.
 
 An answer is matched by its ClientId, never by luck. Where it carries none, it fits a creation by the amount,
-memo and expiry in its payment request, and only if exactly one creation fits; without a payment request it
-fits only if nothing else is under way. Else it fits nobody and stays an event in the log.
+memo, expiry and time in its payment request, and only if exactly one creation fits; without a payment request
+it fits only if nothing else is under way. Else it fits nobody and stays an event in the log.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hercle_nb import commands
 from hercle_nb.bolt11 import decode_payment_request
 from hercle_nb.errors import HercleError, HubTimeout, InvalidRequest, OutcomeUnknown, PaymentRequestError
+from hercle_nb.reconcile import fits
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,10 +61,13 @@ class Call:
         done: The good end of any other command.
         intent: Its mark in the journal; None where it is not to be there.
         unwritten: What the hub answered, for a person, while that is not durable.
-        claimed: The payment request in it.
+        claimed: The payment hash of the invoice in it, or what else that is known by.
+        named_id: The hub's id of its invoice, from an answer that brought no payment request.
         remembered: It is from the journal, of an earlier kernel or another one.
         key: The fingerprint of the key that it was sent with; None where that is not known.
         sender: Which other kernel sent it, while the journal knows of no answer.
+        batch: The ``batch_id`` of the batch that it is a row of.
+        row_key: Its key there, or its number.
     """
 
     method: str
@@ -85,9 +89,12 @@ class Call:
     intent: str | None = None
     unwritten: str = ""
     claimed: str | None = None
+    named_id: str | None = None
     remembered: bool = False
     key: str | None = None
     sender: Sender | None = None
+    batch: str | None = None
+    row_key: str | None = None
 
     @cached_property
     def completion(self) -> asyncio.Future[Any]:
@@ -184,7 +191,8 @@ class Calls:
         assert call.client_id is not None  # noqa: S101  # typing: callers made or checked it
         if call.client_id in self._by_client_id:
             raise InvalidRequest(
-                f"A command with the ClientId {call.client_id} is still open; use another one."
+                f"A command with the ClientId {call.client_id} is still open, so nothing was sent; wait for "
+                f"its answer, or see what became of it with hub.resolve({call.client_id!r})."
             )
         self._by_client_id[call.client_id] = call
 
@@ -209,14 +217,18 @@ class Calls:
         """Every call still open."""
         return {*self._by_client_id.values(), *self._by_invocation.values()}
 
-    def answered_by(self, event: HubEvent) -> Call | None:
-        """The one call that an event answers, or None."""
+    def answered_by(self, event: HubEvent, now: float) -> Call | None:
+        """The one call that an event answers, or None.
+
+        Args:
+            event: The event.
+            now: By the hub's clock, in seconds since 1970.
+        """
         if event.client_id:
             call = self._by_client_id.get(event.client_id)
             return call if call is not None and commands.can_answer(call.method, event) else None
-        text = event.data.get("encodedPaymentRequest") if isinstance(event.data, dict) else None
-        if text and isinstance(text, str):
-            fitting = self._creations_like(text)
+        if (text := commands.payment_request(event.data)) is not None:
+            fitting = self._creations_like(text, now)
         else:  # a bare invocation under way may be what this answers
             open_here = [call for call in self.unfinished() if not call.remembered]
             fitting = [call for call in open_here if call.client_id in self._by_client_id]
@@ -225,13 +237,9 @@ class Calls:
             return fitting[0]
         return None
 
-    def _creations_like(self, payment_request: str) -> list[Call]:
+    def _creations_like(self, payment_request: str, now: float) -> list[Call]:
         try:
             decoded = decode_payment_request(payment_request)
         except PaymentRequestError:
             return []
-        return [
-            call
-            for call in self._by_client_id.values()
-            if call.request is not None and not call.request.differences(decoded)
-        ]
+        return [call for call in self._by_client_id.values() if fits(call, decoded, now)]

@@ -7,13 +7,20 @@ assumption in one function here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb import _json
+from hercle_nb.errors import InvalidRequest
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hercle_nb.events import HubEvent
 
 CREATE = "CreateLightningInvoice"
 LIST = "GetLightningInvoices"
+BALANCES = "GetBalances"
 SUBSCRIBE = "SubscribePairPriceChannel"
 UNSUBSCRIBE = "UnsubscribePairPriceChannel"
 PRICE = "execution.feeds.priceUpdate"  # the subject of a feed's events
@@ -41,7 +48,7 @@ _PAIR = ("ClientId", "PairName", "Size")
 DOCUMENTED = {
     CREATE: Command("execution.invoice.created", False, ("ClientId", "AmountBtc", "Memo", "ExpiryHours")),
     LIST: Command("lightspark.invoices.snapshot", True, ("ClientId",)),
-    "GetBalances": Command("account.balances.snapshot", True, ("ClientId",)),
+    BALANCES: Command("account.balances.snapshot", True, ("ClientId",)),
     SUBSCRIBE: Command(None, True, _PAIR),
     UNSUBSCRIBE: Command(None, True, _PAIR),
     "WithdrawLightning": Command(
@@ -60,6 +67,27 @@ def changes_nothing(method: str) -> bool:
     """Whether a method is known to be a query or subscription; any other may have changed something."""
     command = documented(method)
     return command is not None and command.changes_nothing
+
+
+def asked_btc(method: str, arguments: Sequence[Any]) -> Decimal | None:
+    """The amount that a bare creation asks for; None for another method, and where only the hub can tell.
+
+    A text counts as the number that a lenient hub reads in it, commas between its digits or not.
+    """
+    position = DOCUMENTED[CREATE].arguments.index("AmountBtc")
+    if method.lower() != CREATE.lower() or len(arguments) <= position:
+        return None
+    value = arguments[position]
+    try:
+        if not isinstance(value, str | Decimal):
+            value = _json.decode(_json.encode(value))  # the number on the wire
+        elif isinstance(value, str):
+            value = Decimal(value.strip().replace(",", ""))
+    except (InvalidRequest, ValueError, InvalidOperation):
+        return None
+    number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    btc = Decimal(value) if number else None
+    return btc if btc is not None and btc.is_finite() else None
 
 
 _INVOCATION = b'{"type":1,"target":"'  # as ASP.NET Core writes it
@@ -113,6 +141,23 @@ def http_status(data: Any) -> int | None:
         return status
     text = str(status).removesuffix(".0")
     return int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0
+
+
+def payment_request(data: Any) -> str | None:
+    """``encodedPaymentRequest`` of an answer to a creation; None where there is none."""
+    text = data.get("encodedPaymentRequest") if isinstance(data, dict) else None
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def named_id(data: Any) -> str | None:
+    """The hub's id in an answer to a creation, also where it spells the field otherwise; None for none."""
+    if not isinstance(data, dict):
+        return None
+    found = [data[name] for name in ("id", *data) if name in data and str(name).lower() == "id"]
+    value = found[0] if found else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
 
 
 def is_refusal(event: HubEvent) -> bool:

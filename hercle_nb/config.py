@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from hercle_nb.errors import ConfigurationError
+from hercle_nb import amounts
+from hercle_nb._pickling import StaysHere
+from hercle_nb.errors import ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,12 +26,15 @@ ENVIRONMENTS = ("simulator", *HUB_URLS)
 
 _PRODUCTION_HOST = urlsplit(HUB_URLS["production"]).hostname
 SECRET_WORDS = ("token", "key", "secret", "password", "pwd", "auth")
+_KEYS = "set the variable HERCLE_API_KEY where the worker runs"
 
 
-class Secret(str):
+class Secret(StaysHere, str):
     """A text that shows as ``[secure]`` wherever a repr is made of it: tracebacks, dicts, debuggers."""
 
     __slots__ = ()
+
+    _instead = _KEYS
 
     def __repr__(self) -> str:
         return "[secure]"
@@ -40,8 +45,10 @@ def hidden(journal: Any) -> Any:
     return Secret(journal) if isinstance(journal, str) else journal
 
 
-class ApiKey:
+class ApiKey(StaysHere):
     """An API key, or the callable that gives one, and the place it came from."""
+
+    _instead = _KEYS
 
     def __init__(self, key: str | Callable[[], str], source: str) -> None:
         self._key = key if callable(key) else Secret(_checked(key, source))
@@ -84,11 +91,16 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class Settings:
-    """What `resolve` found. ``url`` and ``key`` are None for the embedded simulator."""
+    """What `resolve` found. ``url`` and ``key`` are None for the embedded simulator.
+
+    Attributes:
+        by_itself: The simulator was chosen since nobody named an environment.
+    """
 
     environment: str
     url: str | None
     key: ApiKey | None
+    by_itself: bool = False
 
 
 def resolve(
@@ -105,6 +117,7 @@ def resolve(
         ConfigurationError: Something is missing, unknown or contradicts another; says what to write.
     """
     variables = os.environ if variables is None else variables
+    named = environment is not None or bool(variables.get("HERCLE_ENV", "").strip())
     environment = _environment(
         environment, has_key=bool(api_key), has_url=url is not None, variables=variables
     )
@@ -114,7 +127,7 @@ def resolve(
                 "The simulator runs inside this process and takes no url; leave out the environment to "
                 "connect to a hub at that URL."
             )
-        return Settings("simulator", None, None)
+        return Settings("simulator", None, None, by_itself=not named)
     address = HUB_URLS[environment] if url is None else url
     _check_url(address, environment, allow_insecure=allow_insecure)
     return Settings(environment, address.rstrip("/"), _find_key(api_key, environment, variables))
@@ -127,6 +140,23 @@ def resolve_environment(environment: str | None, *, has_url: bool) -> str:
         ConfigurationError: There is no such environment.
     """
     return _environment(environment, has_key=False, has_url=has_url, variables=os.environ)
+
+
+def check_max_btc(limit: Any) -> int:
+    """The most millisatoshis that one invoice may ask of a hub; for None all there will ever be.
+
+    Raises:
+        ConfigurationError: Not an amount of BTC.
+    """
+    if limit is None:
+        return amounts.MAX_MSAT
+    try:
+        return amounts.btc_to_msat(limit, allow_msat=True)
+    except InvalidRequest:
+        raise ConfigurationError(
+            "max_btc must be an amount in BTC, more than 0 and at most 21_000_000, or None for no limit, not "
+            f'{amounts.shown(limit)}; write max_btc=1 or max_btc="0.05".'
+        ) from None
 
 
 def is_loopback(url: str) -> bool:

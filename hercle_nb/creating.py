@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb import commands
+from hercle_nb import amounts, commands
 from hercle_nb.calls import Call
 from hercle_nb.errors import HercleError, InvalidRequest
+from hercle_nb.invoice_request import check_amount, check_limit
 from hercle_nb.invoices import read_answer
 from hercle_nb.memory import KnownToJournal
 
@@ -28,13 +29,14 @@ class Creating:
         """Create an invoice, or return the one that this ClientId has created already."""
         loop = asyncio.get_running_loop()
         due = loop.time() + timeout
+        await self._core.memory.know_account(timeout)
         while True:
             known = self._core.book.creations.get(request.client_id)
             left = max(due - loop.time(), 0.01)
             try:
+                self.check_unused(request)
                 if known is None:
                     return await self._create(request, left)
-                await self.check_unused(request)
                 if known.elsewhere and not known.settled:
                     await self._core.memory.wait_elsewhere(known, left)
                 elif not known.settled and known.waiting:  # another thread is creating it
@@ -46,21 +48,30 @@ class Creating:
                     raise used(found.call) from None
                 continue
             if self._core.book.creations.get(request.client_id) is known:  # else it was not sent after all
-                return _outcome(known)
+                return self._outcome(known)
 
-    async def check_unused(self, request: InvoiceRequest) -> None:
+    def check_unused(self, request: InvoiceRequest) -> None:
         """Look whether a ClientId was used for something else, as far as is known here.
 
         Raises:
             InvalidRequest: It was.
         """
-        known = self._core.book.creations.get(request.client_id)
-        if known is not None:
-            await self._core.memory.check_key(known)
-            if known.request != request:
-                raise used(known)
+        self._core.memory.check_account(request.client_id)
+        known = self._core.book.used(request.client_id)
+        if known is not None and known.request != request:
+            raise used(known, request)
+
+    def check(self, request: InvoiceRequest) -> None:
+        """As `check_unused`; a new one must not be above the hub's limit either.
+
+        Raises:
+            InvalidRequest: It cannot be sent.
+        """
+        self.check_unused(request)
+        check_limit(request, self.max_msat(request.client_id))
 
     async def _create(self, request: InvoiceRequest, timeout: float) -> Invoice:
+        await self._check_limit(request)
         call = Call(commands.CREATE, request.client_id, request, request.arguments)
         self._core.calls.expect_answer(call)
         self._core.book.creations[request.client_id] = call
@@ -71,9 +82,41 @@ class Creating:
                 self.drop(call)
                 call.fail(error if isinstance(error, HercleError) else call.lost("it was interrupted"))
             raise
-        if call.invoice is None:
-            raise call.lost("the hub's answer holds no invoice")
+        assert call.invoice is not None  # noqa: S101  # typing: an answer without one leaves it open
         return call.invoice
+
+    async def _check_limit(self, request: InvoiceRequest) -> None:
+        """Refuse an amount above the hub's limit, unless its invoice is known to another kernel.
+
+        Raises:
+            InvalidRequest: It is above, and nothing is known of its ClientId.
+            KnownToJournal: It is above, and nothing needs to be sent.
+        """
+        try:
+            check_limit(request, self._core.max_msat)
+        except InvalidRequest:
+            await self._core.memory.look_quietly()
+            await self._core.memory.recall()
+            known = self._core.book.creations.get(request.client_id)
+            if known is None:
+                raise
+            raise KnownToJournal(known) from None
+
+    def max_msat(self, client_id: str | None) -> int:
+        """The most that may be asked for under a ClientId: for one that is known here nothing is sent."""
+        return amounts.MAX_MSAT if client_id in self._core.book.creations else self._core.max_msat
+
+    def check_bare(self, method: str, arguments: list[Any]) -> None:
+        """Refuse a bare creation of an amount above the hub's limit.
+
+        Raises:
+            InvalidRequest: It is one.
+        """
+        if (btc := commands.asked_btc(method, arguments)) is not None:
+            sat = amounts.whole(btc)
+            small = amounts.msat_to_btc((sat or 0) * amounts.MSAT_PER_SAT)
+            instead = None if sat is None else f'write Decimal("{small:f}")'
+            check_amount(btc, self._core.max_msat, instead)
 
     def adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
         """An invoice is a creation's: keep it, and tell who waits.
@@ -101,6 +144,16 @@ class Creating:
 
         self._core.memory.created(call, invoice, finish, event if note is None else None)
 
+    def _outcome(self, known: Call) -> Invoice:
+        """What came of a creation that was asked for before."""
+        if known.rejection is not None:
+            raise known.rejection
+        if known.invoice is None:
+            dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
+            raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
+        doubt = self._core.memory.doubt(known)
+        return known.invoice.as_reused(*filter(None, [doubt]))
+
     def drop(self, call: Call) -> None:
         """A command was not sent: it never was."""
         self._core.calls.forget(call)
@@ -108,27 +161,46 @@ class Creating:
             del self._core.book.creations[call.client_id or ""]
 
 
-def _outcome(known: Call) -> Invoice:
-    """What came of a creation that was asked for before."""
-    if known.rejection is not None:
-        raise known.rejection
-    if known.invoice is None:
-        dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
-        raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
-    return known.invoice.as_reused()
+def used(known: Call, asked: InvoiceRequest | None = None) -> InvalidRequest:
+    """A ClientId cannot be used again: what it was used for, what is known of that, and what may be done.
 
-
-def used(known: Call) -> InvalidRequest:
-    """Its ClientId cannot be used again."""
-    what = f"another invoice ({_summary(known)})" if known.request is not None else known.method
+    Args:
+        known: What it was used for.
+        asked: The creation that was to be sent now.
+    """
+    name = known.client_id
+    if known.request is None:
+        return InvalidRequest(
+            f"The ClientId {name} was used for {known.method}, {_end(known)}. So nothing was sent. The same "
+            f"under another client_id {_consequence(known)}."
+        )
+    now = "" if asked is None else f" This asks for {summary(asked)}."
     return InvalidRequest(
-        f"The ClientId {known.client_id} was used for {what}; nothing was sent. Give this one a client_id of "
-        "its own."
+        f"The ClientId {name} was used for another invoice ({summary(known.request)}), {_end(known)}.{now} "
+        f"So nothing was sent. Another client_id {_consequence(known)}."
     )
 
 
-def _summary(call: Call) -> str:
-    request = call.request
-    assert request is not None  # noqa: S101  # typing: a creation has one
+def summary(request: InvoiceRequest) -> str:
+    """What is asked for, in a line."""
     hours = "the hub's default" if request.expiry_hours is None else f"{request.expiry_hours} h"
     return f"{request.amount_btc:f} BTC, memo {request.memo!r}, expiry {hours}"
+
+
+def _end(call: Call) -> str:
+    """What is known of a command, and where to see more."""
+    if call.invoice is not None:
+        return f"which is {call.invoice.status}: see hub.invoice({call.client_id!r})"
+    if call.rejection is not None:
+        return f"which the hub refused ({call.rejection.message})"
+    if call.done:
+        return "which was carried out"
+    return f"which may or may not have been carried out: see hub.resolve({call.client_id!r})"
+
+
+def _consequence(call: Call) -> str:
+    if call.rejection is not None:
+        return "asks anew"
+    if call.invoice is not None:
+        return "makes a second invoice beside it"
+    return "does it a second time" + ("" if call.done else " if the first was carried out")

@@ -19,7 +19,7 @@ says is shown as it came.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +29,19 @@ if TYPE_CHECKING:
 
 
 class HercleError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package. ``pickle`` and ``copy`` keep its text, attributes and notes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        reduced: tuple[Any, ...] = super().__reduce__()  # type: ignore[assignment]
+        _, args, *state = reduced
+        return _made_again, (type(self), args), *state
+
+
+def _made_again(kind: type[HercleError], args: tuple[Any, ...]) -> HercleError:
+    """An error without its attributes, which follow: its ``__init__`` takes other arguments than these."""
+    error = kind.__new__(kind, *args)
+    (OSError if isinstance(error, OSError) else Exception).__init__(error, *args)
+    return error
 
 
 class ConfigurationError(HercleError, ValueError):

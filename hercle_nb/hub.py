@@ -37,6 +37,7 @@ def connect(
     url: str | None = None,
     allow_insecure: bool = False,
     journal: str | PathLike[str] | bool | None = None,
+    max_btc: Any = 1,
     max_events: int = 1_000_000,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
@@ -45,8 +46,8 @@ def connect(
 
     Args:
         environment: ``simulator``, ``sandbox`` or ``production``. None takes the variable ``HERCLE_ENV``,
-            else ``sandbox`` if there is a key or a URL, else ``simulator``; a URL outranks the variable's
-            ``simulator``.
+            else ``sandbox`` if there is a key or a URL, else ``simulator``, which is said on standard error
+            where no terminal or notebook would show it; a URL outranks the variable's ``simulator``.
         api_key: The key, a callable that is asked for it before every attempt, ``"ask"`` for a hidden
             prompt, or None for the variable ``HERCLE_API_KEY``. The simulator needs none.
         url: Another URL than the environment's own.
@@ -54,6 +55,9 @@ def connect(
         journal: Where commands and answers are kept beyond this kernel: a path of an SQLite file, or an
             SQLAlchemy URL such as ``postgresql+psycopg://user@host/database``. None takes a file of the
             environment's in the user's data folder, and none for the simulator; False keeps none.
+        max_btc: The most BTC that one invoice may ask of this hub, by call, row or form, written as
+            ``amount_btc`` is; None for all there will ever be. What is known already is returned all the
+            same.
         max_events: Rows that the log keeps at least; older ones are evicted.
         max_bytes: The same for the bytes of their messages.
         timeout: Seconds for connecting, and the default for every verb.
@@ -77,6 +81,7 @@ def connect(
         url,
         allow_insecure=allow_insecure,
         journal=journal,
+        max_btc=max_btc,
         max_events=max_events,
         max_bytes=max_bytes,
     )
@@ -136,8 +141,8 @@ class Hub(Face):
             timeout: Seconds to wait for the answer; None for the hub's own.
 
         Raises:
-            InvalidRequest: An argument breaks a rule, or the ClientId was used with other arguments, or with
-                another key; nothing was sent.
+            InvalidRequest: An argument breaks a rule, the amount is above ``max_btc`` of `connect`, or the
+                ClientId was used with other arguments, or with another key; nothing was sent.
             CommandRejected: The hub refused, with its words.
             OutcomeUnknown: It was sent, and no answer came, the connection was lost, or the journal could not
                 keep the answer.
@@ -195,12 +200,12 @@ class Hub(Face):
 
         Returns:
             The rows' own index, order and columns, then ``client_id`` str, ``status`` category (as in
-            `invoices`, and ``not sent``), ``error`` str and the columns of `invoices`; where a name clashes,
-            ours has the prefix ``invoice_``.
+            `invoices`, and ``not sent``), ``error`` str, the columns of `invoices` and ``environment`` str;
+            where a name clashes, ours has the prefix ``invoice_``.
 
         Raises:
-            InvalidRequest: Some rows cannot be sent, or their ClientIds were used for something else; all of
-                these are named by number, from 0, and nothing was sent.
+            InvalidRequest: Some rows cannot be sent, are above ``max_btc`` of `connect`, or their ClientIds
+                were used for something else; all of these are named by number, from 0, and nothing was sent.
             JournalError: The journal cannot be read.
             ConnectionFailed: The hub is closed.
 
@@ -329,7 +334,8 @@ class Hub(Face):
             timeout: Seconds to wait for the answer; None for the hub's own.
 
         Raises:
-            InvalidRequest: An argument cannot be sent, or no event answers this method.
+            InvalidRequest: An argument cannot be sent, no event answers this method, or it is a creation
+                above ``max_btc`` of `connect`.
             CommandRejected: The hub refused, with its words.
             HubTimeout: No answer to a documented query in time, or it could not be sent in time.
             OutcomeUnknown: No answer to any other method, which may have changed something.
@@ -355,7 +361,7 @@ class Hub(Face):
             The completion's result; Hercle's methods return None and answer by an event.
 
         Raises:
-            InvalidRequest: An argument cannot be sent.
+            InvalidRequest: An argument cannot be sent, or it is a creation above ``max_btc`` of `connect`.
             CommandRejected: The hub refused, with its words.
             HubTimeout: No completion of a documented query or subscription in time.
             OutcomeUnknown: No completion of any other method, which may have changed something.
@@ -467,7 +473,7 @@ class Hub(Face):
             plain: Use ipywidgets alone, for notebooks that cannot load anywidget's front end.
 
         Raises:
-            InvalidRequest: A default breaks a rule.
+            InvalidRequest: A default breaks a rule, or the amount is above ``max_btc`` of `connect`.
 
         Example:
             >>> hub = connect("simulator")
@@ -480,7 +486,8 @@ class Hub(Face):
         from hercle_nb.widgets._draft import Draft
         from hercle_nb.widgets.form import InvoiceForm
 
-        draft = Draft.with_defaults(amount_btc, amount_sat, memo, expiry_hours, client_id)
+        most = self._core.creating.max_msat(client_id)
+        draft = Draft.with_defaults(amount_btc, amount_sat, memo, expiry_hours, client_id, most)
         return InvoiceForm(self, draft, confirm_above_btc=confirm_above_btc, plain=plain)
 
     @with_helpful_keywords

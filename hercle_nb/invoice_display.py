@@ -6,7 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from hercle_nb.bolt11 import MAX_CHARACTERS, canonical
+from hercle_nb._bolt11_paste import MAX_CHARACTERS
+from hercle_nb.bolt11 import canonical
 from hercle_nb.display import (
     STATUS_ICONS,
     amount_heading,

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hercle_nb._columns import TEXT_DTYPE
 from hercle_nb._log_table import arrow
 from hercle_nb._whole_file import explained, whole_file
 from hercle_nb.amounts import msat_to_btc
@@ -43,8 +44,11 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _LIKE_AN_ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")  # Excel would show the character of that number
 
 
-def write_invoices(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+def write_invoices(frame: pd.DataFrame, path: str | os.PathLike[str], environment: str) -> None:
     r"""Write every row of a frame of invoices; a file that is there is replaced.
+
+    The last column, ``environment``, says for each invoice where it came from: a list that was made on the
+    simulator must not look like one of real invoices.
 
     ``.csv`` is UTF-8 with a byte order mark, which Excel needs; amounts are exact and without exponent,
     ``amount_btc`` too; times are ISO 8601, UTC. ``pandas.read_csv(path, dtype=str, keep_default_na=False)``
@@ -56,12 +60,13 @@ def write_invoices(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     a text. It knows no zones: times are UTC, to the millisecond; one before 1900 is a text. A character that
     it refuses is shown by its number, such as U+0000.
 
-    ``.parquet`` is the frame itself, which ``pandas.read_parquet`` gives back. It alone tells an empty text
-    from a missing one. Half a surrogate pair is U+FFFD in all three.
+    ``.parquet`` is the frame itself with that column, which ``pandas.read_parquet`` gives back. It alone
+    tells an empty text from a missing one. Half a surrogate pair is U+FFFD in all three.
 
     Args:
         frame: The invoices: the documented columns, with ``client_id`` as the index.
         path: The file, in a folder that exists.
+        environment: The hub's.
 
     Raises:
         InvalidRequest: Another suffix, or more rows or a longer text than Excel takes.
@@ -74,14 +79,15 @@ def write_invoices(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     if write is None:
         raise InvalidRequest(f"{path} must end in .csv, .xlsx or .parquet, which says what is written.")
     with explained(path, "Nothing was changed."):
-        content = write(_encodable(frame))  # all of it, before there is a file
+        content = write(_encodable(frame, environment))  # all of it, before there is a file
         with whole_file(path) as file:
             file.write(content)
 
 
-def _encodable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its index as the first column, and texts that UTF-8 takes."""
-    table = frame.reset_index()
+def _encodable(frame: pd.DataFrame, environment: str) -> pd.DataFrame:
+    """The frame with its index before and the environment behind all columns, and texts that UTF-8 takes."""
+    table = frame.reset_index().assign(environment=environment)
+    table["environment"] = table["environment"].astype(TEXT_DTYPE)  # without rows it was an object
     for name, dtype in table.dtypes.items():
         if dtype == "str":
             whole = table[name].map(lambda text: _HALF_CHARACTER.sub("\ufffd", text), na_action="ignore")

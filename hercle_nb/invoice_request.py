@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import unicodedata
 import uuid
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ class InvoiceRequest:
     amount_msat: int
     memo: str | None
     expiry_hours: int | None
+    _in_btc = True  # how the amount was written; no field, since the same amount is the same request
 
     def __init__(
         self,
@@ -103,6 +105,7 @@ class InvoiceRequest:
         else:
             msat = amounts.sat_to_msat(amount_sat)
         object.__setattr__(self, "amount_msat", msat)
+        object.__setattr__(self, "_in_btc", amount_sat is None)
         object.__setattr__(self, "memo", check_memo(memo))
         object.__setattr__(self, "expiry_hours", check_expiry(expiry_hours))
         object.__setattr__(self, "client_id", check_client_id(client_id))
@@ -158,6 +161,44 @@ class InvoiceRequest:
         return found
 
 
+def check_limit(request: InvoiceRequest, max_msat: int) -> None:
+    """Look whether a hub lets one invoice ask for so much.
+
+    Raises:
+        InvalidRequest: It is more than ``max_msat``.
+    """
+    sat = amounts.whole(request.amount_btc) if request._in_btc else None
+    check_amount(request.amount_btc, max_msat, None if sat is None else f"write amount_sat={sat}")
+
+
+def check_amount(btc: Decimal, max_msat: int, in_satoshis: str | None) -> None:
+    """Look whether a hub lets one invoice ask for so much, where there is no `InvoiceRequest`.
+
+    Args:
+        btc: The amount in BTC.
+        max_msat: The most that one invoice may ask of the hub.
+        in_satoshis: What to do if satoshis were meant; None if they cannot have been.
+
+    Raises:
+        InvalidRequest: It is more.
+    """
+    limit = amounts.msat_to_btc(max_msat)
+    if btc <= limit:
+        return
+    whole = amounts.whole(btc)
+    asked = amounts.shown(btc) if whole is None or whole > amounts.MAX_SAT else f"{whole:,}"
+    words = [f"{asked} BTC is more than this hub's limit of {limit:,f} BTC for one invoice (max_btc)"]
+    if in_satoshis is not None:
+        words.append(f"if you meant satoshis, {in_satoshis}")
+    if btc <= amounts.MAX_BTC:
+        words.append(
+            f"if you mean it, connect with max_btc={math.ceil(btc)}, or with max_btc=None for no limit"
+        )
+    else:
+        words[0] = f"{asked} BTC is more than the {amounts.MAX_BTC:,} BTC that will ever exist"
+    raise InvalidRequest(f"{'; '.join(words)}.")
+
+
 def check_client_id(given: Any) -> str:
     """A ClientId that the hub takes: the one given, or a new one for None.
 
@@ -168,7 +209,8 @@ def check_client_id(given: Any) -> str:
         return str(uuid.uuid4())
     if not isinstance(given, str):
         raise InvalidRequest(f'client_id must be a text such as "order-17", not {type(given).__name__}.')
-    unfit = next((character for character in given if not "!" <= character <= "~"), None)
+    beginning = given[: MAX_CLIENT_ID + 1]  # however long it is
+    unfit = next((character for character in beginning if not "!" <= character <= "~"), None)
     if unfit is not None or not 1 <= len(given) <= MAX_CLIENT_ID:
         this = f"has {len(given)} characters" if unfit is None else f"holds {unfit!r}, U+{ord(unfit):04X}"
         raise InvalidRequest(
@@ -189,6 +231,11 @@ def check_memo(memo: Any) -> str | None:
     if not isinstance(memo, str):
         raise InvalidRequest(
             f'memo must be a text such as "Payment for services", or None, not {type(memo).__name__}.'
+        )
+    if len(memo) > 4 * MAX_MEMO_BYTES:  # before each character is looked at; at most four become one
+        raise InvalidRequest(
+            f"memo has {len(memo):,} characters; at most {MAX_MEMO_BYTES} bytes of UTF-8 fit into a payment "
+            "request, so shorten it."
         )
     for position, character in enumerate(memo):
         bidirectional = ord(character) in _BIDI_CONTROLS

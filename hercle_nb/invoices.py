@@ -12,7 +12,7 @@ from hercle_nb import amounts, cross_check
 from hercle_nb.bolt11 import canonical, decode_payment_request
 from hercle_nb.commands import http_status
 from hercle_nb.errors import InvalidRequest, PaymentRequestError
-from hercle_nb.states import OPEN, hub_now, state_of
+from hercle_nb.states import EXPIRED, OPEN, hub_now, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,15 +126,14 @@ class Invoice:
                 f"No QR code holds the payment request's {len(text):,} characters; hand over its text."
             ) from error
 
-    def as_reused(self) -> Invoice:
-        """The same invoice, marked as known already; with a warning if it has expired meanwhile."""
-        if self.status != "expired":
-            return replace(self, reused=True)
-        late = (
-            "it has expired meanwhile, so wallets pay it no more; hub.refresh_invoices() tells whether it "
-            "was paid before; another ClientId makes a second invoice"
-        )
-        return replace(self, reused=True, warnings=(*self.warnings, late))
+    def as_reused(self, *notes: str) -> Invoice:
+        """The same invoice, marked as known already; with warnings, and one if it has expired meanwhile."""
+        if self.status == EXPIRED:
+            notes += (
+                "it has expired meanwhile, so wallets pay it no more; hub.refresh_invoices() tells whether "
+                "it was paid before; another ClientId makes a second invoice",
+            )
+        return replace(self, reused=True, warnings=(*self.warnings, *notes))
 
     def __repr__(self) -> str:
         from hercle_nb.invoice_display import invoice_text
@@ -210,12 +209,12 @@ def _taken_apart(payment_request: str) -> PaymentRequest | None:
 
 
 def proves(preimage: str | None, payment_hash: str | None) -> bool:
-    """Whether a preimage (hex) hashes to a payment hash (hex); False where either is missing or no hex."""
+    """Whether a preimage of 32 bytes (hex) hashes to a payment hash (hex); False for any other text."""
     try:
         octets = bytes.fromhex(preimage or "")
     except ValueError:  # the hub's text is no proof
         return False
-    return bool(octets) and hashlib.sha256(octets).hexdigest() == payment_hash
+    return len(octets) == 32 and hashlib.sha256(octets).hexdigest() == payment_hash
 
 
 def parse_time(text: Any) -> datetime | None:

@@ -7,7 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import commands
-from hercle_nb.book import Resolution
+from hercle_nb.accounts import Whose
+from hercle_nb.book import Resolution, key_of
 from hercle_nb.errors import ConnectionFailed, HercleError, InvalidRequest
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.listed import read_listed
@@ -71,14 +72,16 @@ class Lists:
         self.size, self._items = len(event.raw or ""), event.data
         if call.sent_at is not None:
             self.asked_at = call.sent_at + followed(core.supervisor.clock_ahead)
+        core.memory.recognise(event.data)
         unsettled, claimed = self._open()
         found = settled_by_list(unsettled, event.data, claimed, now=core.supervisor.hub_time())
         for creation, listed in found.items():
             waited_for = creation.elsewhere or (creation.lost_at is None and creation.waiting)
-            if creation.dismissed or waited_for or core.memory.is_foreign(creation):
+            if creation.dismissed or waited_for or core.memory.whose(creation) is not Whose.OURS:
                 continue  # it was among the candidates all the same, so that no other takes its invoice
-            core.creating.adopt(creation, listed.fields, event, "matched by the hub's list")
-        core.payments.seen(core.book.merge(event.data))
+            how = "the hub's list" if creation.named_id is None else "the id that the hub's answer named"
+            core.creating.adopt(creation, listed.fields, event, f"matched by {how}")
+        core.payments.seen(core.book.merge(event.data, core.supervisor.clock_ahead))
 
     def lost(self) -> float:
         """A connection is lost; when, by the hub's clock, in seconds since 1970."""
@@ -101,13 +104,9 @@ class Lists:
         await memory.look_quietly()
         call = book.creations.get(client_id) or book.others.get(client_id)
         if call is None or (not call.settled and (call.waiting or call.elsewhere)):
+            memory.check_account(client_id)
             raise InvalidRequest(
                 f"No command {client_id!r} is of unknown outcome; hub.unresolved lists those that are."
-            )
-        if memory.is_foreign(call) and not (call.settled or dismiss):
-            raise InvalidRequest(
-                f"{client_id} was sent with another API key, whose invoices the hub may not show to this "
-                "one; connect with that key, or settle it with resolve(…, dismiss=True)."
             )
         if dismiss and not call.settled:
             await memory.dismiss(call)
@@ -119,27 +118,33 @@ class Lists:
             raise call.rejection
         if call.invoice is not None:
             return Resolution(client_id, "adopted", call.invoice)
+        if memory.whose(call) is not Whose.OURS:
+            raise InvalidRequest(
+                f"{client_id} was sent with another API key, and whether that is one of this account cannot "
+                "be told: the hub names no userId, and its list shows no invoice of that key. It stays open; "
+                "look with that key, or settle it with resolve(…, dismiss=True)."
+            )
         candidates = self._candidates(call)
         if candidates.empty:
             return Resolution(client_id, "not found")
         return Resolution(client_id, "several", candidates=candidates)
 
     def _open(self) -> tuple[list[Call], set[str]]:
-        """The creations that the list may settle, and the payment requests that are spoken for."""
+        """The creations that the list may settle, and the invoices that are spoken for, by `key_of`."""
         creations = list(self._core.book.creations.values())
         unsettled = [call for call in creations if call.sent_at and not (call.settled or call.claimed)]
         claimed = {call.claimed for call in creations if call.claimed is not None}
-        return unsettled, claimed | {call.invoice.payment_request for call in creations if call.invoice}
+        return unsettled, claimed | {key_of(call.invoice) for call in creations if call.invoice}
 
     def _candidates(self, call: Call) -> pd.DataFrame:
         """The invoices of the last list that fit a creation, as a frame."""
         from hercle_nb.invoice_frame import invoices_frame  # deferred: brings pandas
 
         unsettled, claimed = self._open()
-        now = self._core.supervisor.hub_time()
+        now, ahead = self._core.supervisor.hub_time(), self._core.supervisor.clock_ahead
         found = fitting(unsettled, self._items, claimed, now=now).get(call, [])
-        texts = {listed.decoded.payment_request: listed for listed in found}  # one that fits two counts twice
-        read = (read_listed(listed.fields, self._core.currency) for listed in texts.values())
+        each = {listed.key: listed for listed in found}  # one that fits two counts twice
+        read = (read_listed(listed.fields, self._core.currency, ahead) for listed in each.values())
         return invoices_frame(invoice for invoice in read if invoice is not None)
 
     async def _refresh(self) -> None:

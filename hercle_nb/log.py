@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from hercle_nb._pickling import StaysHere
 from hercle_nb._store import Store, as_events
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.events import CONNECTION, EVENT, KINDS, Content, HubEvent, to_text
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _PAGE = 4_096  # rows read at a time, where all are
 
 
-class EventLog:
+class EventLog(StaysHere):
     """An append-only log of hub events, commands and changes of the connection.
 
     Args:
@@ -44,6 +45,10 @@ class EventLog:
         ...     hub.log["account.balances.snapshot"]["baseCurrency"].to_list()
         ['EUR']
     """
+
+    _instead = (
+        "hand over log.frame(), or write log.to_parquet(path) and read it with EventLog.read_parquet(path)"
+    )
 
     def __init__(self, max_events: int = 1_000_000, max_bytes: int = 1 << 30) -> None:
         self._store = Store(max_events, max_bytes)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb._pickling import StaysHere
 from hercle_nb.errors import (
     CommandRejected,
     ConnectionFailed,
@@ -34,8 +35,10 @@ _BYTES_A_SECOND = 200_000  # that lists may cost on average
 _LAST_MOMENT = timedelta(seconds=10)  # payments arrive until the very end
 
 
-class Watch:
+class Watch(StaysHere):
     """A callback for payments; it keeps its hub alive until `cancel`."""
+
+    _instead = "call hercle.connect() and hub.on_paid(callback) in the worker"
 
     def __init__(self, payments: Payments, callback: Callable[[Invoice], object], hub: Any) -> None:
         self.callback = callback

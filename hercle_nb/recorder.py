@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb._log_table import arrow
+from hercle_nb._pickling import StaysHere
 from hercle_nb._whole_file import explained, make_folder, whole_file
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.log_parquet import EPOCH, day_of, identity, refuse_others, write_rows
@@ -39,7 +40,7 @@ _running: weakref.WeakSet[Recorder] = weakref.WeakSet()
 _reached: weakref.WeakKeyDictionary[EventLog, dict[Path, tuple[Path, int]]] = weakref.WeakKeyDictionary()
 
 
-class Recorder:
+class Recorder(StaysHere):
     """Writes every row of a log to a folder of Parquet parts, until `cancel` or until the hub is closed.
 
     It begins with everything the log still keeps. Recording the same log into the same folder again, as a
@@ -73,6 +74,8 @@ class Recorder:
     rows: int
     lost: int
     error: Exception | None
+
+    _instead = "hand over its folder, which EventLog.read_parquet(folder) reads"
 
     def __init__(
         self,

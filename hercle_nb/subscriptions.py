@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hercle_nb import commands
+from hercle_nb._pickling import StaysHere
 from hercle_nb.errors import ConnectionFailed, HercleError, HubTimeout, InvalidRequest
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.readers import needles
@@ -28,7 +29,7 @@ _PAGE = 256  # rows looked at between two looks for the latest price
 _PATIENCE = 60.0  # seconds for the hub to answer what nobody waits for
 
 
-class Subscription:
+class Subscription(StaysHere):
     """A feed of prices for one pair. It keeps its hub alive until `cancel`, which a ``with`` block calls.
 
     Attributes:
@@ -46,6 +47,8 @@ class Subscription:
     connection: int
     subscribed_at: datetime | None
     error: HercleError | None
+
+    _instead = "hand over its frame(), or call hercle.connect() and hub.prices(pair) in the worker"
 
     def __init__(self, core: Core, hub: Face | None, pair: str, size: int | float | Decimal) -> None:
         self.pair = pair

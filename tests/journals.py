@@ -87,7 +87,7 @@ def held(journal: str) -> Iterator[None]:
     """Keep every other program from writing to a journal."""
     with closing(_connection(journal)) as connection:
         connection.exec_driver_sql("BEGIN" if "://" in journal else "BEGIN IMMEDIATE")
-        connection.exec_driver_sql("UPDATE hercle_journal SET revision = revision")
+        connection.exec_driver_sql("UPDATE hercle_journal SET turn = turn")
         try:
             yield
         finally:

@@ -72,6 +72,17 @@ class HubProcess:
         )
         urllib.request.urlopen(request, timeout=10).close()
 
+    def add_key(self, user_id: str = "user_2") -> str:
+        """Make another key, by default of a second account; the simulator alone can."""
+        request = urllib.request.Request(
+            f"{self._base}/control/keys",
+            data=json.dumps({"userId": user_id}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            key: str = json.load(response)["key"]
+        return key
+
     def mode(self, **switches: Any) -> None:
         """Set the fault switches; those not named are off."""
         self.post("mode", switches)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_a_thousand_amounts_at_the_simulator() -> None:
     """What a cell holds is on the wire, in payment request, invoice and frame, digit for digit."""
-    with hercle.connect("simulator") as hub:
+    with hercle.connect("simulator", max_btc=None) as hub:
         assert asyncio.run(changed(hub, list(random_cells(17, 1_000)))) == []
         assert hub.stats["events"] == 1_001
 
@@ -26,7 +26,8 @@ def test_a_thousand_amounts_at_the_simulator() -> None:
 def test_a_hundred_amounts_at_the_reference_hub(reference_process: HubProcess) -> None:
     """ASP.NET Core SignalR reads and signs the very amount that the cell holds."""
     reference_process.reset()
-    with hercle.connect(url=reference_process.url, api_key=reference_process.key, journal=False) as hub:
+    place = {"url": reference_process.url, "api_key": reference_process.key, "journal": False}
+    with hercle.connect(**place, max_btc=None) as hub:
         assert asyncio.run(changed(hub, list(random_cells(18, 100)), in_flight=10)) == []
     assert reference_process.created() == 100
 
@@ -64,7 +65,7 @@ def test_the_reader_of_the_wire_takes_no_other_number(digits: str) -> None:
 def test_a_change_is_noticed() -> None:
     """An amount that is not the one asked for is told, so that the tests above can fail."""
     cell = next(random_cells(17, 1))
-    with hercle.connect("simulator") as hub:
+    with hercle.connect("simulator", max_btc=None) as hub:
         told = asyncio.run(changed(hub, [cell._replace(msat=cell.msat + 1)]))
     assert len(told) == 2
     assert all(str(cell.msat) in line for line in told)

@@ -41,6 +41,7 @@ OURS = [
     "payment_request",
     "http_status",
     "message",
+    "environment",
 ]
 
 
@@ -83,7 +84,7 @@ def rows() -> Rows:
 
 def test_outcomes_are_shown(rows: Rows) -> None:
     """An invoice, a rejection, an unknown outcome and a row not sent are each told in the row's own place."""
-    frame = batch_frame(rows, outcomes(rows))
+    frame = batch_frame(rows, outcomes(rows), "sandbox")
     assert frame["status"].tolist() == ["open", "rejected", "unknown", "not sent"]
     assert frame["client_id"].tolist() == [request.client_id for request in rows.requests]
     assert frame["error"].tolist()[1:] == [
@@ -106,26 +107,29 @@ def test_columns_and_dtypes(rows: Rows) -> None:
     """The rows' own columns come first, then ours with the dtypes of `invoices`; "not sent" is a status."""
     expected = invoices_frame([made(rows.requests[0])]).dtypes
     for known in (outcomes(rows), [Outcome()] * 4, []):
-        frame = batch_frame(rows, known)
+        frame = batch_frame(rows, known, "sandbox")
         own = ["Order", "amount_btc", "memo"]
         assert list(frame) == [*own, *(f"invoice_{name}" if name in own else name for name in OURS)]
         assert_frame_equal(frame[own], rows.table)
         assert frame["status"].cat.categories.tolist() == [*expected["status"].categories, "not sent"]
-        assert {frame[name].dtype for name in ("client_id", "error", "note")} == {expected["id"]}
-        for name in OURS[4:]:
+        assert {frame[name].dtype for name in ("client_id", "error", "note", "environment")} == {
+            expected["id"]
+        }
+        for name in OURS[4:-1]:
             assert frame[f"invoice_{name}" if name in own else name].dtype == expected[name]
-        assert frame.attrs == {"batch_id": "b"}
-    assert "invoice_client_id" in batch_frame(read_rows(rows.requests, "b", None), [])
+        assert frame.attrs == {"batch_id": "b", "environment": "sandbox"}
+    assert "invoice_client_id" in batch_frame(read_rows(rows.requests, "b", None), [], "sandbox")
 
 
 def test_nothing_known_is_not_sent(rows: Rows) -> None:
-    """Before anything is sent, each row shows what it asks for."""
-    frame = batch_frame(rows, [])
-    assert_frame_equal(frame, batch_frame(rows, [Outcome()] * 4))
+    """Before anything is sent, each row shows what it asks for, and of which environment."""
+    frame = batch_frame(rows, [], "sandbox")
+    assert_frame_equal(frame, batch_frame(rows, [Outcome()] * 4, "sandbox"))
     assert set(frame["status"]) == {"not sent"}
+    assert set(frame["environment"]) == {"sandbox"}
     assert frame["amount_msat"].tolist() == [request.amount_msat for request in rows.requests]
     assert frame["invoice_amount_btc"].tolist() == rows.table["amount_btc"].tolist()
-    told = {"client_id", "status", "amount_sat", "memo", "amount_msat", "amount_btc"}
+    told = {"client_id", "status", "amount_sat", "memo", "amount_msat", "amount_btc", "environment"}
     missing = [name for name in OURS if name not in told]
     assert frame[missing].isna().all(axis=None)
 
@@ -133,13 +137,13 @@ def test_nothing_known_is_not_sent(rows: Rows) -> None:
 def test_a_missing_outcome_is_a_mistake(rows: Rows) -> None:
     """Outcomes of some rows only would be shown in the wrong places."""
     with pytest.raises(ValueError, match="argument 2 is shorter"):
-        batch_frame(rows, [Outcome()])
+        batch_frame(rows, [Outcome()], "sandbox")
 
 
 def test_clashing_names_are_prefixed() -> None:
     """Ours give way to the rows' names, as often as it takes."""
     cells = {"amount_sat": 5, "status": "x", "id": 1, "invoice_id": 2, "message": 3, "client_id": "mine"}
-    frame = batch_frame(read_rows([cells], "b", None), [])
+    frame = batch_frame(read_rows([cells], "b", None), [], "sandbox")
     assert frame.loc[0, list(cells)].tolist() == list(cells.values())
     renamed = {"amount_sat", "status", "id", "message", "client_id"}
     expected = [f"invoice_{name}" if name in renamed else name for name in OURS]
@@ -156,7 +160,7 @@ def test_indexes_of_any_kind(index: Any) -> None:
     """Repeated labels and several levels are kept as they came, each row beside its own outcome."""
     frame = pd.DataFrame([[5, "a", 1], [6, "b", 2]], columns=["amount_sat", "note", "note"], index=index)
     rows = read_rows(frame, "b", None)
-    result = batch_frame(rows, [Outcome(), Outcome(error="x")])
+    result = batch_frame(rows, [Outcome(), Outcome(error="x")], "sandbox")
     assert_index_equal(result.index, frame.index)
     assert result["amount_msat"].tolist() == [5_000, 6_000]
     assert result["error"].tolist()[1] == "x"
@@ -167,7 +171,7 @@ def test_frames_are_independent(rows: Rows) -> None:
     """Neither the rows nor another frame of them changes with a frame."""
     rows.table.attrs["source"] = ["bank"]
     before = rows.table.copy()
-    frame = batch_frame(rows, [])
+    frame = batch_frame(rows, [], "sandbox")
     frame["Order"] = 0
     frame.attrs["source"].append("me")
     assert_frame_equal(rows.table, before)
@@ -176,5 +180,5 @@ def test_frames_are_independent(rows: Rows) -> None:
 
 def test_results_can_be_sent_again(rows: Rows) -> None:
     """A result is itself a table of rows that asks for the same, with the same ClientIds under any batch."""
-    result = batch_frame(rows, outcomes(rows))
+    result = batch_frame(rows, outcomes(rows), "sandbox")
     assert read_rows(result, "another", None).requests == rows.requests

@@ -246,6 +246,36 @@ def test_broken_route_hints_are_skipped(length: int) -> None:
     assert "whole number of hops" in request.warnings[0]
 
 
+@pytest.mark.parametrize(
+    "key", [bytes(33), b"\x02" + bytes(31) + b"\x05", b"\x04" + HASH, b"\x03" + b"\xff" * 32]
+)
+def test_route_hints_off_the_curve_have_a_warning(key: bytes) -> None:
+    """A hop whose public key is no point of the curve is shown, with a warning that names it."""
+    right = _secp256k1.public_key(KEY) + bytes(18)
+    hints = [("r", _bech32.from_octets(right)), ("r", _bech32.from_octets(right + key + bytes(18)))]
+    request = decode_payment_request(seal(*basic(), *hints))
+    assert [len(route) for route in request.route_hints] == [1, 2]
+    assert request.warnings == (
+        "Route hint 2, hop 2, leads nowhere: its public key is no point of the curve.",
+    )
+    assert request.payable
+    assert request.ignored == ()
+
+
+def test_taproot_addresses_off_the_curve_have_a_warning() -> None:
+    """So has an on-chain address that nobody could spend from; another witness version may mean anything."""
+    key, nothing = _secp256k1.public_key(KEY)[1:], bytes(31) + b"\x05"
+    fields = [
+        ("f", bytes((version,)) + _bech32.from_octets(program))
+        for version, program in ((1, key), (1, nothing), (2, nothing), (1, nothing[:20]))
+    ]
+    request = decode_payment_request(seal(*basic(), *fields))
+    assert len(request.fallbacks) == 4
+    assert request.warnings == (
+        "Nobody can spend what fallback 2 is paid: its key is no point of the curve.",
+    )
+
+
 @pytest.mark.parametrize("octets", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"tea\xf8\x88\x80\x80\x80"])
 def test_a_description_that_is_no_utf8_is_refused(octets: bytes) -> None:
     """BOLT 11 demands valid UTF-8, surrogates excluded."""
@@ -303,6 +333,26 @@ def test_a_payment_request_without_secret_is_not_payable() -> None:
     request = decode_payment_request(seal(*basic("s")))
     assert request.payment_secret is None
     assert not request.payable
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_a_payment_secret_of_a_wrong_length_is_none(length: int) -> None:
+    """Alone it makes the request not payable, and it is said why; beside a right one it is skipped."""
+    wrong = ("s", _bech32.from_octets(bytes(length)))
+    request = decode_payment_request(seal(*basic("s"), wrong))
+    assert (request.payment_secret, request.payable) == (None, False)
+    (problem,) = request.problems
+    assert "no payment secret of the right length (field s)" in problem
+    for fields in ([*basic(), wrong], [wrong, *basic()]):
+        assert decode_payment_request(seal(*fields)).payable
+
+
+@pytest.mark.parametrize(("kind", "code"), [("p", "missing_payment_hash"), ("h", "description")])
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_other_required_fields_of_a_wrong_length_are_missing(kind: str, code: str, length: int) -> None:
+    """A payment hash, or the hash that stands for the description, counts in its own length alone."""
+    wrong = (kind, _bech32.from_octets(bytes(length)))
+    assert code_of(seal(*basic("d" if kind == "h" else kind), wrong)) == code
 
 
 def test_a_decoded_request_is_frozen_and_hashable() -> None:

@@ -189,6 +189,7 @@ def test_the_answer_confirms_the_list() -> None:
         answer().payment_request,
         f" lightning:{answer().payment_request.upper()}\n",
         f"bitcoin:?lightning={answer().payment_request}",
+        f"“{answer().payment_request[:200]}\n{answer().payment_request[200:]}”",
         answer(),
     ],
 )
@@ -198,7 +199,9 @@ def test_finding(book: Book, key: Any) -> None:
     assert book.find(key).status == "paid"
 
 
-@pytest.mark.parametrize("key", ["nothing", "x" * 5_000, "", None, 7, "lnbcrt1x"])
+@pytest.mark.parametrize(
+    "key", ["nothing", "x" * 5_000, "my-invoice-123.", "(inv_1)", "lnbc1 " * 100_000, "", None, 7, "lnbcrt1x"]
+)
 def test_not_finding(book: Book, key: Any) -> None:
     """What is not known is refused, with the way to ask the hub."""
     with pytest.raises(

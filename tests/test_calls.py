@@ -14,7 +14,7 @@ from hercle_nb.calls import AtLoss, Call, Calls
 from hercle_nb.commands import CREATE
 from hercle_nb.errors import CommandRejected, HercleError, HubTimeout, InvalidRequest, OutcomeUnknown
 from hercle_nb.log import EventLog
-from tests.answers import answer, ask, pay_to
+from tests.answers import NOW, answer, ask, pay_to
 
 if TYPE_CHECKING:
     from hercle_nb.events import HubEvent
@@ -41,12 +41,21 @@ def new() -> Iterator[New]:
 @pytest.fixture
 def creating(new: New) -> Callable[..., Call]:
     """Make creations: a ClientId and what differs from the command page's example."""
-    return lambda client_id, **changes: new(CREATE, client_id, request=ask(client_id=client_id, **changes))
+    sent = {"hub_time": NOW.timestamp()}
+    return lambda name, **changes: new(CREATE, name, request=ask(client_id=name, **changes), **sent)
 
 
-def open_calls(*calls: Call) -> Calls:
+class AtOnce(Calls):
+    """A register that events reach as soon as the calls are sent."""
+
+    def answered_by(self, event: HubEvent, now: float = NOW.timestamp()) -> Call | None:
+        """The one call that an event answers."""
+        return super().answered_by(event, now)
+
+
+def open_calls(*calls: Call) -> AtOnce:
     """Return a register in which these calls wait for an answer."""
-    register = Calls()
+    register = AtOnce()
     for call in calls:
         register.expect_answer(call)
     return register
@@ -137,6 +146,19 @@ def test_exactly_one_creation_fits(creating: New, new: New) -> None:
         assert calls.answered_by(created(**changes)) is None
 
 
+@pytest.mark.parametrize(
+    ("seconds", "fits"), [(-10_800, False), (-61, False), (-59, True), (64, True), (66, False)]
+)
+def test_an_answer_of_any_age_is_none(creating: New, seconds: int, *, fits: bool) -> None:
+    """Without a ClientId a payment request is an answer only if it is dated while the creation waited."""
+    call, dated = creating("a"), int(NOW.timestamp()) + seconds
+    calls = open_calls(call)
+    assert calls.answered_by(created(timestamp=dated), NOW.timestamp() + 5) is (call if fits else None)
+    call.lost_at = NOW.timestamp() + 5  # an answer that comes an hour later is as old as before
+    assert calls.answered_by(created(timestamp=dated), NOW.timestamp() + 3_600) is (call if fits else None)
+    assert calls.answered_by(created("a", timestamp=dated)) is call  # its ClientId says so
+
+
 def test_two_alike_fit_nobody(creating: New) -> None:
     """Two creations of the same amount, memo and expiry are answered by neither's event without ClientId."""
     a, b = creating("a"), creating("b", amount_btc=None, amount_sat=100_000)
@@ -203,7 +225,7 @@ def test_error_of_another_topic(creating: New, new: New) -> None:
 
 def test_a_bare_invocation_is_answered_by_no_event(new: New) -> None:
     """A bare invocation has its completion and nothing else."""
-    calls = Calls()
+    calls = AtOnce()
     calls.number(new(CREATE, "a"))
     assert not calls
     for any_event in (created(), created("a"), event("x", subject="preChecksError")):
@@ -227,7 +249,7 @@ def test_price_pushes_never_answer(creating: New, new: New) -> None:
 def test_odd_data_answers_nobody(creating: New, data: Any) -> None:
     """Data of any other shape answers no command and fails nowhere."""
     assert open_calls(creating("a")).answered_by(event(data)) is None
-    assert Calls().answered_by(event(data)) is None
+    assert AtOnce().answered_by(event(data)) is None
 
 
 # -- the register ------------------------------------------------------------------------------------------
@@ -237,7 +259,9 @@ def test_one_open_call_for_a_client_id(creating: New, new: New) -> None:
     """A ClientId is open once; when forgotten it may be used again."""
     call, other = creating("a"), new("GetBalances", "a")
     calls = open_calls(call)
-    with pytest.raises(InvalidRequest, match="ClientId a is still open; use another one"):
+    with pytest.raises(
+        InvalidRequest, match="ClientId a is still open, so nothing was sent; wait for its answer"
+    ):
         calls.expect_answer(other)
     calls.forget(other)
     assert calls.answered_by(created("a")) is call

@@ -57,7 +57,8 @@ def test_each_row_its_own(hub: hercle.Hub, server: HubProcess) -> None:
     assert list(frame.columns[:3]) == ["Order", "amount_sat", "memo"]
     assert (frame["status"] == "open").all()
     assert frame["error"].isna().all()
-    assert frame.attrs["batch_id"] == "b"
+    assert frame.attrs == {"batch_id": "b", "environment": "sandbox"}
+    assert set(frame["environment"]) == {hub.environment} == {"sandbox"}
     for _, row in frame.iterrows():
         decoded = hercle.decode_payment_request(row["payment_request"])
         assert decoded.amount_msat == row["amount_msat"] == row["amount_sat"] * 1_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import textwrap
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -218,7 +219,8 @@ def read(reader: RequestReader, text: str) -> str:
 def test_reader(reader: RequestReader) -> None:
     """A payment request, or a link with one, is taken apart; an empty field shows nothing."""
     text = pay_to(description="Tea & cake")
-    for given in (text, f"lightning:{text.upper()}", f"  {text}\n"):
+    lines = "\n> ".join(textwrap.wrap(text, 70))
+    for given in (text, f"lightning:{text.upper()}", f"  {text}\n", f"> “{lines}”."):
         shown = read(reader, given)
         assert "Tea &amp; cake" in shown
         assert "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd" in shown
@@ -254,6 +256,21 @@ def test_reader_refuses(reader: RequestReader, text: str) -> None:
     assert 'role="alert"' in shown
     assert_harmless(shown)
     assert read(reader, "") == ""
+
+
+@pytest.mark.parametrize(
+    "text", [" " * 100_000 + "x", "lnbc1" * 100_000, "<b>" * 100_000, "\u200b" * 100_000]
+)
+def test_reader_of_a_flood(reader: RequestReader, text: str) -> None:
+    """Of a text without end the length is shown, in a sentence."""
+    shown = read(reader, text)
+    assert f"it has {len(text):,} characters" in shown
+    assert len(shown) < 1_000
+
+
+def test_reader_names_other_things(reader: RequestReader) -> None:
+    """What is pasted instead of a payment request is named."""
+    assert "this is a Lightning address" in read(reader, "“satoshi@example.com”")
 
 
 def test_reader_needs_no_hub(inspector: InvoiceInspector, hub: hercle.Hub) -> None:

@@ -101,9 +101,9 @@ def test_export_of_all_kinds(browser: Browser, hub: hercle.Hub, simulator: HubPr
     browser.say("export", name="invoices.csv", keys=[1, 2, 99, "1", None, [1]])
     until(lambda: browser.buffers)
     rows = list(csv.DictReader(io.StringIO(browser.buffers[0].decode("utf-8-sig"))))
-    assert [(row["client_id"], row["status"]) for row in rows] == [
-        ("refused", "rejected"),
-        ("lost", "unknown"),
+    assert [(row["client_id"], row["status"], row["environment"]) for row in rows] == [
+        ("refused", "rejected", hub.environment),
+        ("lost", "unknown", hub.environment),
     ]
 
 

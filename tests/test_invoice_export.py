@@ -139,7 +139,7 @@ def row(number: int = 0, msat: int | None = 100_000_000, **other: Any) -> dict[s
 
 def written(frame: pd.DataFrame, path: Path) -> Path:
     """The path, after the frame was written there."""
-    write_invoices(frame, path)
+    write_invoices(frame, path, "sandbox")
     return path
 
 
@@ -181,11 +181,11 @@ def test_csv_looks_so(tmp_path: Path) -> None:
     frame = invoices(row(msat=1), {"client_id": "c-1", "status": "unknown"})
     assert written(frame, tmp_path / "a.csv").read_bytes().decode() == (
         "\ufeffclient_id,status,amount_sat,memo,created_at,expires_at,updated_at,id,amount_msat,amount_btc,"
-        "asked_msat,payment_hash,preimage,payment_request,http_status,message\r\n"
+        "asked_msat,payment_hash,preimage,payment_request,http_status,message,environment\r\n"
         "c-0,paid,,Coffee,2026-11-24T12:00:01.250000+00:00,2026-11-25T12:00:01.000000+00:00,"
         f"2026-11-24T12:00:01.250000+00:00,inv_0,1,0.00000000001,,{'ab' * 32},{'0' * 64},"
-        "lnbcrt1x,201,created\r\n"
-        "c-1,unknown,,,,,,,,,,,,,,\r\n"
+        "lnbcrt1x,201,created,sandbox\r\n"
+        "c-1,unknown,,,,,,,,,,,,,,,sandbox\r\n"
     )
 
 
@@ -290,7 +290,10 @@ def test_excel_as_pandas_reads_it(tmp_path: Path) -> None:
     """pandas.read_excel finds the same texts, numbers and times, and nothing where something is missing."""
     frame = invoices(row(), row(1, None, memo=None, created_at=None, http_status=None))
     back = pd.read_excel(written(frame, tmp_path / "a.xlsx"), index_col="client_id", keep_default_na=False)
-    assert back.columns.tolist() == [f"{name} (UTC)" if name in TIMES else name for name in frame]
+    assert back.columns.tolist() == [
+        f"{name} (UTC)" if name in TIMES else name for name in [*frame, "environment"]
+    ]
+    assert back["environment"].tolist() == ["sandbox"] * 2
     assert back.loc["c-0", "amount_msat"] == 100_000_000
     assert back.loc["c-0", "expires_at (UTC)"] == pd.Timestamp(EXPIRES).tz_localize(None)
     assert back.loc["c-0", "payment_hash"] == "ab" * 32
@@ -300,11 +303,12 @@ def test_excel_as_pandas_reads_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_parquet_is_the_frame(rows: int, tmp_path: Path) -> None:
-    """pandas.read_parquet gives the same frame, states and missing values too; ours is as it was."""
+    """pandas.read_parquet gives the same frame with its environment, states and missing values too."""
     frame = invoices(*[row(number, memo=None if number else "=1") for number in range(rows)], {"id": "x"})
     before = frame.copy(deep=True)
     path = written(frame, tmp_path / "a.parquet")
     back = pd.read_parquet(path)
+    assert back.pop("environment").tolist() == ["sandbox"] * len(frame)
     assert_frame_equal(
         back.astype(object), frame.astype(object), check_index_type=False, check_column_type=False
     )
@@ -328,10 +332,11 @@ def test_half_characters(tmp_path: Path) -> None:
 def test_an_empty_frame(tmp_path: Path) -> None:
     """Without invoices there is a file with the names of the columns, and with their dtypes in Parquet."""
     frame = invoices()
-    assert read_csv(written(frame, tmp_path / "a.csv")).columns.tolist() == list(DTYPES)
+    assert read_csv(written(frame, tmp_path / "a.csv")).columns.tolist() == [*DTYPES, "environment"]
     workbook = openpyxl.load_workbook(written(frame, tmp_path / "a.xlsx"))
-    assert [len(line) for line in workbook.active.iter_rows()] == [len(DTYPES)]
+    assert [len(line) for line in workbook.active.iter_rows()] == [len(DTYPES) + 1]
     back = pd.read_parquet(written(frame, tmp_path / "a.parquet"))
+    assert back.pop("environment").dtype == "str"
     assert names_of_dtypes(back) == names_of_dtypes(frame)
 
 
@@ -339,9 +344,9 @@ def test_more_than_excel_takes(tmp_path: Path) -> None:
     """Too many rows and too long a text are refused with their number, before anything is written."""
     many = invoices(row()).iloc[[0] * 1_048_576]
     with pytest.raises(InvalidRequest, match=r"1,048,576 invoices are more than the 1,048,575 .*write \.csv"):
-        write_invoices(many, tmp_path / "a.xlsx")
+        write_invoices(many, tmp_path / "a.xlsx", "sandbox")
     with pytest.raises(InvalidRequest, match=r"message of the invoice c-0 has 32,768 characters.*\.parquet"):
-        write_invoices(invoices(row(message="😀" * 16_384)), tmp_path / "a.xlsx")
+        write_invoices(invoices(row(message="😀" * 16_384)), tmp_path / "a.xlsx", "sandbox")
     assert visible(tmp_path) == []
     [shown] = sheet(written(invoices(row(message="x" * 32_767)), tmp_path / "a.xlsx"))
     assert len(shown["message"].value) == 32_767
@@ -350,7 +355,7 @@ def test_more_than_excel_takes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.CSV", "a.XlsX", "a.Parquet"])
 def test_suffixes_in_any_case(name: str, tmp_path: Path) -> None:
     """The suffix decides in any case of letters, in a path of text too."""
-    write_invoices(invoices(row()), str(tmp_path / name))
+    write_invoices(invoices(row()), str(tmp_path / name), "sandbox")
     begins = {"a.CSV": b"\xef\xbb\xbfclient_id", "a.XlsX": b"PK", "a.Parquet": b"PAR1"}
     assert (tmp_path / name).read_bytes().startswith(begins[name])
 
@@ -359,7 +364,7 @@ def test_suffixes_in_any_case(name: str, tmp_path: Path) -> None:
 def test_other_suffixes(name: str, tmp_path: Path) -> None:
     """Any other suffix is refused, and the three are named."""
     with pytest.raises(InvalidRequest, match=r"must end in \.csv, \.xlsx or \.parquet"):
-        write_invoices(invoices(row()), tmp_path / name)
+        write_invoices(invoices(row()), tmp_path / name, "sandbox")
     assert visible(tmp_path) == []
 
 
@@ -371,7 +376,7 @@ def test_without_the_package(
     monkeypatch.setitem(sys.modules, module, None)
     extra = {"openpyxl": "excel", "pyarrow": "parquet"}[module]
     with pytest.raises(ConfigurationError, match=rf"pip install 'hercle_nb\[{extra}\]'"):
-        write_invoices(invoices(row()), tmp_path / f"a{suffix}")
+        write_invoices(invoices(row()), tmp_path / f"a{suffix}", "sandbox")
     assert visible(tmp_path) == []
 
 
@@ -389,7 +394,7 @@ def test_places_that_cannot_be(suffix: str, tmp_path: Path) -> None:
         with pytest.raises(
             kind, match=rf"a\{suffix} could not be written: {what}.*\. Nothing was changed\.$"
         ):
-            write_invoices(invoices(row()), tmp_path / name)
+            write_invoices(invoices(row()), tmp_path / name, "sandbox")
     assert visible(tmp_path) == ["file"]
 
 
@@ -397,7 +402,7 @@ def test_places_that_cannot_be(suffix: str, tmp_path: Path) -> None:
 def test_read_only_disk(suffix: str) -> None:
     """A read-only file system is an OSError of its own kind that says where else to write."""
     with small_disk(read_only=True) as disk, pytest.raises(OSError, match="read-only; write else") as caught:
-        write_invoices(invoices(row()), disk / f"a{suffix}")
+        write_invoices(invoices(row()), disk / f"a{suffix}", "sandbox")
     assert caught.value.errno == errno.EROFS
 
 
@@ -412,7 +417,7 @@ def test_full_disk(suffix: str) -> None:
         with pytest.raises(
             OSError, match=r"the disk is full; free some space.*Nothing was changed"
         ) as caught:
-            write_invoices(frame, path)
+            write_invoices(frame, path, "sandbox")
         assert caught.value.errno == errno.ENOSPC
         assert path.read_bytes() == before
         assert visible(disk) == [path.name, "filler"]
@@ -429,6 +434,6 @@ def test_interrupted_writing(suffix: str, tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_invoices(invoices(row(), row(1)), path)
+        write_invoices(invoices(row(), row(1)), path, "sandbox")
     assert path.read_bytes() == before
     assert visible(tmp_path) == [path.name]

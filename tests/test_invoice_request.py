@@ -119,6 +119,15 @@ def test_memo_without_invisible_characters(code: int) -> None:
         ask(memo=f"e\u0301{chr(code)}")
 
 
+@pytest.mark.parametrize("memo", ["x" * 2_557, "\u202e" * 1_000_000, "e\u0301" * 1_000_000])
+def test_memo_without_end(memo: str) -> None:
+    """A memo that no form of Unicode makes short enough is refused by its length, before it is looked at."""
+    with pytest.raises(
+        InvalidRequest, match=f"memo has {len(memo):,} characters; at most 639 bytes of UTF-8"
+    ):
+        ask(memo=memo)
+
+
 @pytest.mark.parametrize("memo", [b"x", 5, ["x"], float("nan")])
 def test_memo_is_text(memo: Any) -> None:
     """A memo of another type is refused with what to write."""
@@ -195,6 +204,12 @@ def test_client_id_that_is_refused(given: str) -> None:
         InvalidRequest, match=r"1 to 36 printable ASCII .* hercle\.client_id\(\"order\", 17\)"
     ):
         ask(client_id=given)
+
+
+def test_client_id_without_end() -> None:
+    """Of a text without end the beginning and the length are looked at."""
+    with pytest.raises(InvalidRequest, match="this one has 1000001 characters"):
+        ask(client_id="x" * 1_000_000 + "é")
 
 
 @pytest.mark.parametrize("given", [17, b"a", True, uuid.uuid4(), float("nan")])

@@ -206,6 +206,16 @@ def test_nothing_is_paid_without_a_payment_hash() -> None:
         assert not replace(answer(encodedPaymentRequest="?"), preimage=preimage).paid
 
 
+@pytest.mark.parametrize("length", [0, 1, 31, 33, 64])
+def test_a_preimage_has_32_bytes(length: int) -> None:
+    """What has another length proves nothing, though its hash is the payment hash: no node takes it."""
+    octets = bytes(length)
+    request = pay_to(payment_hash=hashlib.sha256(octets).digest())
+    invoice = replace(answer(encodedPaymentRequest=request), preimage=octets.hex())
+    assert not invoice.paid
+    assert invoice.status == "open"
+
+
 def test_as_reused() -> None:
     """A known invoice is marked, and warns only if it has expired meanwhile."""
     reused = answer().as_reused()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -103,6 +104,19 @@ def test_each_contradiction_is_an_alarm(changes: dict[str, Any], words: str) -> 
     assert len(invoice.warnings) == 1
     assert words in invoice.warnings[0]
     assert invoice.alarm
+
+
+def test_a_preimage_of_another_length_is_an_alarm() -> None:
+    """One byte too many proves no payment, though it hashes to the payment hash."""
+    octets = bytes(33)
+    digest = hashlib.sha256(octets)
+    invoice = read(
+        encodedPaymentRequest=pay_to(payment_hash=digest.digest()),
+        paymentHash=digest.hexdigest(),
+        paymentPreimage=octets.hex(),
+    )
+    assert (invoice.paid, invoice.alarm) == (False, True)
+    assert "it proves no payment" in invoice.warnings[0]
 
 
 @pytest.mark.parametrize(

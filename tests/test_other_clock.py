@@ -38,7 +38,7 @@ import hercle_nb as hercle
 with hercle.connect(url=sys.argv[1], api_key=sys.argv[2], journal=False, timeout=20) as hub:
     invoice = hub.create_invoice(amount_sat=5, memo="tea", expiry_hours=1)
     print(round(time.time()), invoice.status, invoice.qr().designator, *invoice.warnings)
-    print(hub.invoices.loc[invoice.client_id, "status"], invoice._repr_html_().count('role="img"'))
+    print(hub.refresh_invoices().loc[invoice.client_id, "status"], invoice._repr_html_().count('role="img"'))
     try:
         hub.wait_paid(invoice, timeout=1, poll=0.1, progress=False)
     except hercle.HubTimeout:

@@ -65,6 +65,7 @@ def test_refresh(hub: hercle.Hub, server: HubProcess) -> None:
     assert hub.invoice(invoice).warnings == ()
     assert lists(server) == 1
     assert hub.invoices.equals(frame)
+    assert frame.attrs == hub.invoices.attrs == {"environment": hub.environment}
 
 
 def test_made_elsewhere(server: HubProcess) -> None:
@@ -361,6 +362,7 @@ def test_export(hub: hercle.Hub, tmp_path: Path) -> None:
     hub.export_invoices(tmp_path / "invoices.csv")
     row = pd.read_csv(tmp_path / "invoices.csv", dtype=str).iloc[0]
     assert (row["client_id"], row["amount_btc"], row["memo"]) == ("first", "0.00000001", "'=1+1")
+    assert row["environment"] == hub.environment == "sandbox"
     with pytest.raises(hercle.InvalidRequest, match=r"\.csv, \.xlsx or \.parquet"):
         hub.export_invoices(tmp_path / "invoices.txt")
 

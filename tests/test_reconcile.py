@@ -62,6 +62,13 @@ def test_exactly_one_fits() -> None:
     assert settle([creation("a")], [*others, listed(payment_hash=b"\x01" * 32)]) == {"a": "01010101"}
 
 
+def test_a_link_is_read_as_the_request_in_it() -> None:
+    """A payment request with the scheme before it settles a creation as it does without."""
+    entry = listed()
+    entry["encodedPaymentRequest"] = f"lightning:{entry['encodedPaymentRequest'].upper()}"
+    assert settle([creation("a")], [entry]) == {"a": "00000000"}
+
+
 @pytest.mark.parametrize("items", [None, {}, "text", [None, 1, "x", {}, {"encodedPaymentRequest": "lnbc1x"}]])
 def test_odd_lists(items: Any) -> None:
     """A list that is none, or holds what is no invoice, settles nothing."""
@@ -87,7 +94,41 @@ def test_one_of_two_is_told_apart() -> None:
 
 def test_claimed_by_another() -> None:
     """An invoice that is another creation's already does not count."""
-    assert settle([creation("a")], [listed()], claimed=(listed()["encodedPaymentRequest"],)) == {}
+    assert settle([creation("a")], [listed()], claimed=(bytes(32).hex(),)) == {}
+    for spelt in (str.upper, "lightning:{}".format, "  {} ".format):
+        entry = listed()
+        entry["encodedPaymentRequest"] = spelt(entry["encodedPaymentRequest"])
+        assert settle([creation("a")], [entry]) == {"a": "00000000"}
+        assert settle([creation("a")], [entry], claimed=(bytes(32).hex(),)) == {}
+
+
+def test_the_same_invoice_twice() -> None:
+    """An invoice that the list shows twice, however it is spelt, is one invoice."""
+    entry = listed()
+    twice = entry | {"encodedPaymentRequest": entry["encodedPaymentRequest"].upper()}
+    assert settle([creation("a")], [entry, twice]) == {"a": "00000000"}
+
+
+async def named(client_id: str, hub_id: str) -> Call:
+    """A creation whose answer named the hub's id and brought no payment request."""
+    call = await creation(client_id)
+    call.named_id = hub_id
+    return call
+
+
+def test_by_the_hubs_id() -> None:
+    """A creation whose answer named an id has the invoice of that id, exactly so spelt, and no other."""
+    mine, other = listed(), listed(payment_hash=b"\xab" * 32)
+    assert settle([named("a", "00000000")], [mine, other]) == {"a": "00000000"}
+    assert settle([named("a", "ABABABAB")], [mine, other]) == {}
+    assert settle([named("a", "abababab"), creation("b")], [mine, other]) == {
+        "a": "abababab",
+        "b": "00000000",
+    }
+    unreadable = {"id": "inv_9", "encodedPaymentRequest": "lnbcrt1garbage"}
+    assert settle([named("a", "inv_9")], [unreadable]) == {"a": "inv_9"}
+    wrong = listed(sat=7, at=NOW - 90_000, payment_hash=b"\x03" * 32)  # what is wrong with it is an alarm
+    assert settle([named("a", "03030303")], [wrong]) == {"a": "03030303"}
 
 
 def test_unsent_is_not_settled() -> None:

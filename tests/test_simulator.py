@@ -8,6 +8,7 @@ import hashlib
 import json
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import fields
 from decimal import Decimal
 from types import SimpleNamespace
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hercle_nb.simulator.server import Server
+    from tests.signalr_client import Client
+
+
+CREATE = ("CreateLightningInvoice", "c1", 0.001, None, 24)
 
 
 def taken_apart(request: str) -> Any:
@@ -202,6 +207,103 @@ def test_a_client_that_reads_nothing_cannot_hold_up_the_end() -> None:
     asyncio.run(play())
 
 
+# Accounts
+
+
+async def ids(client: Client) -> list[str]:
+    """The ids of the invoices that a client is shown."""
+    return [invoice["id"] for invoice in (await client.ask("GetLightningInvoices", "list"))["data"]]
+
+
+def test_each_account_sees_its_own() -> None:
+    """Two keys of one account share invoices and ClientIds, a key of another sees none of it."""
+
+    async def scene(simulator: Simulator) -> None:
+        second, rotated = simulator.add_key(), simulator.add_key(user_id="user_1", key="rotated")
+        assert len(second) >= 32
+        assert rotated == "rotated"
+        simulator.faults.rejectDuplicateClientId = True
+        async with (
+            connected(simulator.url, simulator.api_key) as ours,
+            connected(simulator.url, rotated) as still_ours,
+            connected(simulator.url, second) as theirs,
+        ):
+            made = (await ours.ask(*CREATE))["data"]["id"]
+            assert "message" in (await still_ours.ask(*CREATE))["data"]
+            other = (await theirs.ask(*CREATE))["data"]["id"]
+            assert [await ids(client) for client in (ours, still_ours, theirs)] == [[made], [made], [other]]
+            simulator.pay(other)
+            (paid,) = (await theirs.ask("GetLightningInvoices", "c2"))["data"]
+            assert (paid["userId"], paid["status"]) == ("user_2", "CLOSED")
+            for client, user_id in ((ours, "user_1"), (still_ours, "user_1"), (theirs, "user_2")):
+                assert (await client.ask("GetBalances", "c3"))["data"]["userId"] == user_id
+            simulator.push("t", "to all")
+            assert [await client.event() for client in (ours, still_ours, theirs)] == ["to all"] * 3
+
+    with Simulator() as simulator:
+        asyncio.run(scene(simulator))
+
+
+def test_a_redirect_keeps_the_account() -> None:
+    """Whoever is sent on with a token stays who the key says, and a revoked key's token is worth nothing."""
+
+    async def token(simulator: Simulator, key: str) -> tuple[str, str]:
+        headers = {"Authorization": f"Bearer {key}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            answer = await (await session.post(f"{simulator.url}/negotiate?negotiateVersion=1")).json()
+            return answer["url"], answer["accessToken"]
+
+    async def scene(simulator: Simulator) -> None:
+        simulator.faults.redirect = True
+        keys = [simulator.api_key, simulator.add_key(), simulator.add_key("user_3")]
+        places = [await token(simulator, key) for key in keys]
+        for place, user_id in zip(places, ("user_1", "user_2", "user_3"), strict=True):
+            async with connected(*place) as client:
+                assert (await client.ask("GetBalances", "c"))["data"]["userId"] == user_id
+        simulator.revoke(keys[1])
+        for place, right in zip(places, (True, False, True), strict=True):
+            with nullcontext() if right else pytest.raises(websockets.InvalidStatus):
+                async with connected(*place):
+                    pass
+
+    with Simulator() as simulator:
+        asyncio.run(scene(simulator))
+
+
+def test_a_revoked_key_ends_its_connections_alone() -> None:
+    """A revoked key is refused and its connections are cut, those of other keys stay."""
+
+    async def scene(simulator: Simulator) -> None:
+        key = simulator.add_key("user_1")
+        async with connected(simulator.url, simulator.api_key) as old, connected(simulator.url, key) as new:
+            simulator.revoke(simulator.api_key)
+            assert await old.close_code() == 1006
+            assert await ids(new) == []
+            with pytest.raises(websockets.InvalidStatus):
+                await connected(simulator.url, simulator.api_key).__aenter__()
+
+    with Simulator() as simulator:
+        asyncio.run(scene(simulator))
+        with pytest.raises(InvalidRequest, match="no such key"):
+            simulator.revoke(simulator.api_key)
+        simulator.add_key("user_2", "k")
+        for user_id, key in (("user_3", "k"), ("user_2", "")):
+            with pytest.raises(InvalidRequest, match="empty, or another account's"):
+                simulator.add_key(user_id, key)
+
+
+def test_whose_it_is_can_go_untold() -> None:
+    """With omitUserId neither balances nor the list's invoices name an account; each sees its own still."""
+    create, listed, balances = answers(
+        {"omitUserId": True}, CREATE, ("GetLightningInvoices", "c2"), ("GetBalances", "c3")
+    )
+    (invoice,) = listed["data"]
+    assert invoice["id"] == create["data"]["id"]
+    assert "userId" not in invoice
+    assert "userId" not in balances["data"]
+    assert "assets" in balances["data"]
+
+
 # Faults
 
 
@@ -237,9 +339,6 @@ def answers(faults: dict[str, Any], *calls: Sequence[Any]) -> list[Any]:
         for name, value in faults.items():
             setattr(simulator.faults, name, value)
         return asyncio.run(scene(simulator))
-
-
-CREATE = ("CreateLightningInvoice", "c1", 0.001, None, 24)
 
 
 def test_faults_change_the_answers() -> None:

@@ -179,6 +179,28 @@ def test_stats_tell_what_was_seen(simulator: HubProcess) -> None:
     assert (fresh["invoices"], fresh["received"], fresh["connectionsEver"]) == ([], [], 0)
 
 
+def test_keys_are_added_and_revoked(simulator: HubProcess) -> None:
+    """Keys of more accounts come and go by the controls, are looked for in messages, and end at a reset."""
+
+    async def scene() -> None:
+        second = simulator.add_key()
+        async with connected(simulator.url, second) as theirs, connected(simulator.url, KEY) as ours:
+            assert (await theirs.ask("GetBalances", "c"))["data"]["userId"] == "user_2"
+            assert simulator.stats()["keySeenInPayload"] is False
+            await ours.ask("GetBalances", second)
+            assert simulator.stats()["keySeenInPayload"] is True
+            simulator.post("revoke", {"key": second})
+            assert await theirs.close_code() == 1006
+            third = simulator.add_key("user_3")
+            simulator.reset()
+            for key in (second, third):
+                with pytest.raises(websockets.InvalidStatus):
+                    await connected(simulator.url, key).__aenter__()
+            assert (await ours.ask("GetBalances", "c"))["data"]["userId"] == "user_1"
+
+    asyncio.run(scene())
+
+
 def test_mode_reads_and_replaces_the_switches(simulator: HubProcess) -> None:
     """A POST sets its switches, in any case, and clears all others; a wrong type changes nothing."""
     simulator.mode(NOREPLY=True, failStatus=400)
@@ -200,6 +222,10 @@ def test_mode_reads_and_replaces_the_switches(simulator: HubProcess) -> None:
         ("mode", "nonsense", {"Content-Type": "application/json"}, 400),
         ("mode", "[]", {"Content-Type": "application/json"}, 400),
         ("key", '{"key":5}', {"Content-Type": "application/json"}, 400),
+        ("keys", '{"key":5}', {"Content-Type": "application/json"}, 400),
+        ("keys", f'{{"key":"{KEY}"}}', {"Content-Type": "application/json"}, 400),
+        ("revoke", "{}", {"Content-Type": "application/json"}, 400),
+        ("revoke", '{"key":"x"}', {"Content-Type": "application/json"}, 404),
         ("push", '{"count":"2"}', {"Content-Type": "application/json"}, 400),
         ("pay/nothing", None, {}, 404),
         ("drop", None, {"Host": "rebound.example:8765"}, 403),

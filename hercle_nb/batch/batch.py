@@ -61,7 +61,7 @@ class Batch:
         problems: dict[int, str] = {}
         for number, request in enumerate(self._rows.requests):
             try:
-                await self._core.creating.check_unused(request)
+                self._core.creating.check(request)
             except InvalidRequest as error:
                 problems[number] = str(error)
         if problems:
@@ -98,7 +98,8 @@ class Batch:
 
     def frame(self) -> pd.DataFrame:
         """The rows with what is known of each now; see `batch.frame.batch_frame`."""
-        return batch_frame(self._rows, [self._outcome(request) for request in self._rows.requests])
+        outcomes = [self._outcome(request) for request in self._rows.requests]
+        return batch_frame(self._rows, outcomes, self._core.environment)
 
     def shown(self) -> pd.DataFrame:
         """As `frame`, after printing what the rows add up to: for a dry run."""

@@ -28,6 +28,7 @@ _DTYPES: dict[str, Any] = {
     "error": TEXT_DTYPE,
     "note": TEXT_DTYPE,
     **{name: dtype for name, dtype in DTYPES.items() if name != "status"},
+    "environment": TEXT_DTYPE,
 }
 
 
@@ -46,20 +47,24 @@ class Outcome:
     note: str | None = None
 
 
-def batch_frame(rows: Rows, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+def batch_frame(rows: Rows, outcomes: Sequence[Outcome], environment: str) -> pd.DataFrame:
     """The rows with what became of them: their own index, order and columns, then ours.
 
     Ours are ``client_id`` str, ``status`` category (also ``not sent``), ``error`` and ``note`` str and the
-    columns of `Face.invoices` with their dtypes; one whose name the rows have already is prefixed with
-    ``invoice_``. Amounts and memo of a row without invoice are those asked for. ``attrs["batch_id"]`` names
-    the batch.
+    columns of `Face.invoices` with their dtypes, at last ``environment`` str; one whose name the rows have
+    already is prefixed with ``invoice_``. Amounts and memo of a row without invoice are those asked for.
+    ``attrs`` names ``batch_id`` and ``environment``.
 
     Args:
         rows: What `read_rows` made of them.
         outcomes: One for each row, in their order; empty while nothing is known of any.
+        environment: The hub's.
     """
     known = outcomes or [Outcome()] * len(rows.requests)
-    cells = [_row(request, outcome) for request, outcome in zip(rows.requests, known, strict=True)]
+    cells = [
+        _row(request, outcome) | {"environment": environment}
+        for request, outcome in zip(rows.requests, known, strict=True)
+    ]
     taken = set(rows.table.columns)
     columns: dict[str, Any] = {}
     for name, dtype in _DTYPES.items():
@@ -69,7 +74,7 @@ def batch_frame(rows: Rows, outcomes: Sequence[Outcome]) -> pd.DataFrame:
         taken.add(column)
         columns[column] = pd.Series([row.get(name) for row in cells], dtype=dtype).array
     frame = rows.table.assign(**columns)
-    frame.attrs["batch_id"] = rows.batch_id
+    frame.attrs |= {"batch_id": rows.batch_id, "environment": environment}
     return frame
 
 

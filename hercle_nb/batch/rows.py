@@ -111,6 +111,8 @@ def _request(btc: Any, sat: Any, memo: Any, hours: Any, client_id: Any) -> Invoi
     client_id = checked(check_client_id, client_id)
     if problems:
         raise InvalidRequest(" ".join(problems))
+    if sat is None:  # as written: what a hub's limit says of it depends on that
+        return InvoiceRequest(amounts.msat_to_btc(msat), memo, hours, client_id)
     return InvoiceRequest(None, memo, hours, client_id, amount_sat=amounts.msat_to_sat(msat))
 
 

@@ -40,7 +40,8 @@ def record(folder: str, environment: str | None, url: str | None, pairs: tuple[s
         try:
             for pair in pairs:
                 hub.prices(pair)
-            click.echo(f"Recording every event of {hub.url} in {recorder.folder}; Ctrl-C ends it.")
+            what = f"{hub.url} ({hub.environment})"
+            click.echo(f"Recording every event of {what} in {recorder.folder}; Ctrl-C ends it.")
             with contextlib.suppress(KeyboardInterrupt):
                 _follow(hub)
         finally:

@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from hercle_nb.accounts import Accounts, Holder
 from hercle_nb.journal import rows as journal_rows
 from hercle_nb.journal import tables as journal_tables
+from hercle_nb.journal.migration import migrate
 from hercle_nb.journal.rows import NOT_SENT, NOTED
-from hercle_nb.journal.tables import CHANGES, COMMANDS, INVOICES, JOURNAL
+from hercle_nb.journal.tables import (
+    ACCOUNTS,
+    CHANGES,
+    COMMANDS,
+    INVOICES,
+    JOURNAL,
+    OBSERVATIONS,
+)
 from hercle_nb.journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -29,7 +38,7 @@ if TYPE_CHECKING:
     from hercle_nb.invoices import Invoice
     from hercle_nb.journal.place import Place
 
-_INVOICE = [INVOICES.c[name] for name in journal_rows.INVOICE]
+_INVOICE = [INVOICES.c[name] for name in journal_rows.ENTRY]
 _COMMAND_OF, _INVOICE_OF = (
     sa.select(*columns).where(
         table.c.hub_url == sa.bindparam("hub_url"), table.c.client_id == sa.bindparam("client_id")
@@ -39,28 +48,30 @@ _COMMAND_OF, _INVOICE_OF = (
 # made once, since making them costs more than what the database does with them
 _SET = COMMANDS.update().where(COMMANDS.c.intent == sa.bindparam("this"))
 _SET_ONLY = _SET.where(COMMANDS.c.state == sa.bindparam("only"))
-_DELETE = INVOICES.delete().where(
-    INVOICES.c.hub_url == sa.bindparam("hub"), INVOICES.c.digest == sa.bindparam("this")
-)
-_OWNED = sa.select(INVOICES.c.digest).where(
+_THERE = sa.select(INVOICES.c.digest, INVOICES.c.client_id).where(
     INVOICES.c.hub_url == sa.bindparam("hub"),
     INVOICES.c.digest.in_(sa.bindparam("these", expanding=True)),
-    INVOICES.c.client_id.is_not(None),
 )
 _MOST = 500  # in one of these
 _INSERT = INVOICES.insert()
+_UPDATE = (
+    INVOICES.update()
+    .where(INVOICES.c.hub_url == sa.bindparam("hub"), INVOICES.c.digest == sa.bindparam("this"))
+    .values(key=sa.func.coalesce(INVOICES.c.key, sa.bindparam("seen_with", type_=sa.String)))
+)
 _NOTE = COMMANDS.insert()
-_RAISED = JOURNAL.update().values(revision=JOURNAL.c.revision + 1)
-_REVISION = sa.select(JOURNAL.c.revision)
+_RAISED = JOURNAL.update().values(turn=JOURNAL.c.turn + 1)
+_TURN = sa.select(JOURNAL.c.version, JOURNAL.c.turn)
 _TELLING = (NOTED, journal_rows.REJECTED, journal_rows.DISMISSED)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What other kernels wrote: rows of commands and of invoices, up to a revision."""
+    """What other kernels wrote: rows of commands and of invoices, up to a revision; and whose keys are."""
 
     commands: list[Any]
     invoices: list[Any]
+    holders: list[Holder]
     revision: int
 
 
@@ -85,7 +96,7 @@ class Journal:
         self._salt = ""
         self._seen = -1  # the revision up to which the others' rows were read
         self._fingerprints: dict[Secret, str] = {}
-        self._writer = Writer(place, self._prepare, _raise_revision)
+        self._writer = Writer(place, self._prepare, self._raise_turn)
 
     @property
     def trouble(self) -> str:
@@ -113,6 +124,33 @@ class Journal:
         changes = await self._writer.read(self._changes)
         self._seen = max(self._seen, changes.revision)  # not before: a look that was cancelled saw nothing
         return changes
+
+    def read_again(self) -> None:
+        """Let `changes` begin anew with what there is."""
+        self._seen = -1
+
+    def join(self, key: str, user_id: str | None, others: Iterable[str]) -> None:
+        """Write whose a key is, and with which others it shares an account; nobody waits for it.
+
+        Args:
+            key: Its fingerprint.
+            user_id: What the hub calls the account; None while it has not said.
+            others: Fingerprints of keys of the same account.
+        """
+
+        def write(connection: sa.Connection, _revision: int) -> None:
+            for holder in Accounts(self._holders(connection)).join(key, user_id, others):
+                row = self._hub | journal_rows.holder_row(holder)
+                mine = (ACCOUNTS.c.hub_url == row["hub_url"], ACCOUNTS.c.key == holder.key)
+                if not connection.execute(ACCOUNTS.update().where(*mine), row).rowcount:
+                    connection.execute(ACCOUNTS.insert(), row)
+
+        self._writer.put(write)
+
+    def observe(self, kind: str, raw: str, *, intent: str | None = None, digest: str | None = None) -> None:
+        """Write what the hub said, as it came; nobody waits for it."""
+        row = self._observation(kind, raw, intent, digest)
+        self._writer.put(lambda connection, _: connection.execute(OBSERVATIONS.insert(), row))
 
     async def find(self, client_id: str) -> tuple[Any, Any] | None:
         """The row of a ClientId, and that of its invoice; None if it is not known.
@@ -201,10 +239,17 @@ class Journal:
                 self._set(connection, call, values, revision)
                 self._release(connection, call, revision)
             if invoice is not None:
-                self._write_invoices(connection, [invoice], revision)
+                self._write_invoices(connection, [invoice], revision, call.key)
+            if message is not None:
+                said = self._observation(journal_rows.ANSWER, message, call.intent, None)
+                connection.execute(OBSERVATIONS.insert(), said)
             return True
 
         self._writer.put(write, tell)
+
+    def note_answer(self, call: Call, message: str) -> None:
+        """Note an answer that leaves a creation open: it names the hub's id and brings no payment request."""
+        self._update(call, {"answer": journal_rows.storable(message), "waits_until": 0.0}, keeps=True)
 
     async def dismiss(self, call: Call) -> bool:
         """Make the user's decision durable, unless something is known of the command's end; whether it was.
@@ -217,9 +262,11 @@ class Journal:
             lambda connection, revision: self._set(connection, call, values, revision, NOTED)
         )
 
-    def keep(self, invoices: list[Invoice]) -> None:
-        """Write what is known of invoices now; nobody waits for it."""
-        self._writer.put(lambda connection, revision: self._write_invoices(connection, invoices, revision))
+    def keep(self, invoices: list[Invoice], key: str | None) -> None:
+        """Write what is known of invoices now, seen with a key; nobody waits for it."""
+        self._writer.put(
+            lambda connection, revision: self._write_invoices(connection, invoices, revision, key)
+        )
 
     def note_change(self, connection: int, subject: str, data: dict[str, Any]) -> None:
         """Write a change of the connection; nobody waits for it."""
@@ -258,20 +305,24 @@ class Journal:
 
     def _make_tables(self, engine: sa.Engine) -> None:
         with engine.connect() as connection:
-            if not self._known(connection.execution_options(reading=True)):
+            version = self._version(connection.execution_options(reading=True))
+            if version is None:
                 self._use_file_as_journal(connection)
         for attempt in (1, 2, 3):  # two kernels may make the tables at the same time
             try:
                 with engine.begin() as connection:
+                    if version is not None and version < journal_tables.VERSION:
+                        migrate(connection)
                     journal_tables.METADATA.create_all(connection)
                     if connection.scalar(sa.select(JOURNAL.c.version)) is None:
                         made = {
                             "version": journal_tables.VERSION,
                             "salt": secrets.token_hex(16),
                             "revision": 0,
+                            "turn": 0,
                         }
                         connection.execute(JOURNAL.insert(), made)
-                    _raise_revision(connection)
+                    self._raise_turn(connection)
                     self._salt = str(connection.scalar(sa.select(JOURNAL.c.salt)))
             except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
                 if attempt == 3:
@@ -279,21 +330,29 @@ class Journal:
             else:
                 return
 
-    def _known(self, connection: sa.Connection) -> bool:
-        """Whether this is a journal already, of a version that can be written; without changing anything."""
+    def _version(self, connection: sa.Connection) -> int | None:
+        """The version of the journal's tables; None where there is none. Changes nothing."""
         with connection.begin():
             names = sa.inspect(connection).get_table_names()
             if JOURNAL.name not in names:
                 if self.place.file is not None and names:
                     raise self.place.error("it is an SQLite database of another program; choose another file")
-                return False
+                return None
             version = connection.scalar(sa.select(JOURNAL.c.version))
         if version is not None and version > journal_tables.VERSION:
             raise self.place.error(
                 f"a newer hercle_nb made it (its tables are version {version}, this one knows "
                 f"{journal_tables.VERSION}); run pip install --upgrade hercle_nb"
             )
-        return version is not None
+        return version
+
+    def _raise_turn(self, connection: sa.Connection) -> int:
+        """Begin to write: other kernels wait until this transaction ends."""
+        connection.execute(_RAISED)
+        version, turn = connection.execute(_TURN).one()
+        if version != journal_tables.VERSION:
+            raise self.place.error("a newer hercle_nb has changed its tables meanwhile; restart this kernel")
+        return int(turn)
 
     def _use_file_as_journal(self, connection: sa.Connection) -> None:
         if self.place.file is None:
@@ -316,8 +375,23 @@ class Journal:
         command = connection.execute(_COMMAND_OF, whose).first()
         return None if command is None else (command, connection.execute(_INVOICE_OF, whose).first())
 
+    def _holders(self, connection: sa.Connection) -> list[Holder]:
+        mine = ACCOUNTS.c.hub_url == self._hub["hub_url"]
+        columns = (ACCOUNTS.c.key, ACCOUNTS.c.account, ACCOUNTS.c.user_id)
+        return [Holder(*row) for row in connection.execute(sa.select(*columns).where(mine))]
+
+    def _observation(self, kind: str, raw: str, intent: str | None, digest: str | None) -> dict[str, Any]:
+        return self._hub | {
+            "at": journal_rows.now_text(),
+            "kernel": self._kernel,
+            "kind": kind,
+            "intent": intent,
+            "digest": digest,
+            "raw": journal_rows.storable(raw),
+        }
+
     def _changes(self, connection: sa.Connection, _revision: int) -> Changes:
-        revision = int(connection.scalar(_REVISION) or 0)
+        revision = int(connection.execute(_TURN).one().turn)
         first = self._seen < 0
 
         def new(table: sa.Table) -> list[sa.ColumnElement[bool]]:
@@ -337,7 +411,7 @@ class Journal:
         # the invoices last, so that nothing is done above of which there is no invoice below
         invoices = connection.execute(sa.select(*_INVOICE).where(*new(INVOICES)))
         # tuples, since the collector would go through a hundred thousand rows again and again
-        return Changes(found, list(map(tuple, invoices)), revision)
+        return Changes(found, list(map(tuple, invoices)), self._holders(connection), revision)
 
     def _set(
         self,
@@ -357,23 +431,24 @@ class Journal:
         nobody = {"client_id": None, "expiry_hours": None, "revision": revision}
         connection.execute(INVOICES.update().where(mine, INVOICES.c.client_id == call.client_id), nobody)
 
-    def _write_invoices(self, connection: sa.Connection, invoices: list[Invoice], revision: int) -> None:
+    def _write_invoices(
+        self, connection: sa.Connection, invoices: list[Invoice], revision: int, key: str | None
+    ) -> None:
         more = self._hub | {"kernel": self._kernel, "revision": revision}
-        rows = [journal_rows.invoice_row(invoice) | more for invoice in invoices]
-        nobodys = [row["digest"] for row in rows if row["client_id"] is None]
-        owned: set[str] = set()
-        for start in range(0, len(nobodys), _MOST):
-            some = {"hub": self._hub["hub_url"], "these": nobodys[start : start + _MOST]}
-            owned.update(connection.scalars(_OWNED, some))
-        if owned:  # another kernel knows whose they are
-            rows = [row for row in rows if row["client_id"] is not None or row["digest"] not in owned]
-        if not rows:
-            return
-        connection.execute(_DELETE, [{"hub": row["hub_url"], "this": row["digest"]} for row in rows])
-        connection.execute(_INSERT, rows)
-
-
-def _raise_revision(connection: sa.Connection) -> int:
-    """Begin to write: other kernels wait until this transaction ends."""
-    connection.execute(_RAISED)
-    return int(connection.scalar(_REVISION) or 0)
+        rows = {row["digest"]: row | more for row in map(journal_rows.invoice_row, invoices)}
+        there: dict[str, str | None] = {}
+        digests = list(rows)
+        for start in range(0, len(digests), _MOST):
+            some = {"hub": self._hub["hub_url"], "these": digests[start : start + _MOST]}
+            there.update((found, owner) for found, owner in connection.execute(_THERE, some))
+        fresh = [row | {"key": key} for digest, row in rows.items() if digest not in there]
+        # where another kernel knows whose an invoice is, it stays so
+        known = [
+            row | {"hub": row["hub_url"], "this": digest, "seen_with": key}
+            for digest, row in rows.items()
+            if digest in there and (row["client_id"] is not None or there[digest] is None)
+        ]
+        if fresh:
+            connection.execute(_INSERT, fresh)
+        if known:
+            connection.execute(_UPDATE, known)

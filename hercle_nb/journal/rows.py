@@ -18,11 +18,14 @@ from hercle_nb import _json, commands
 from hercle_nb.bolt11 import canonical
 from hercle_nb.calls import Call
 from hercle_nb.errors import CommandRejected, InvalidRequest
+from hercle_nb.events import read_event
 from hercle_nb.invoice_request import InvoiceRequest
 from hercle_nb.invoices import Invoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from hercle_nb.accounts import Holder
 
 NOTED = "noted"  # durable, and perhaps sent
 NOT_SENT = "not sent"  # nothing left the machine
@@ -37,8 +40,10 @@ KERNELS: set[str] = set()  # the hubs of this process that have a journal
 INVOICE = (  # what is read of an invoice: the fields of an `Invoice`
     *("client_id", "id", "amount_msat", "memo", "expiry_hours", "created_at", "expires_at", "updated_at"),
     *("payment_request", "payment_hash", "preimage", "http_status", "message", "hub_status", "extra"),
-    *("warnings", "alarm"),
+    *("warnings", "alarm", "asked_msat", "clock_ahead", "paid_at", "paid_at_source"),
 )
+ENTRY = (*INVOICE, "key")  # and under which key it was known first
+ANSWER, COMPLETION, LISTED = "answer", "completion", "entry"  # what is observed
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL refuses the first, UTF-8 the others
 _LARGEST = (1 << 63) - 1
@@ -98,6 +103,8 @@ def intent_row(call: Call) -> dict[str, Any]:
         "answered_at": None,
         "answer": None,
         "refusal": None,
+        "batch": None if call.batch is None else batch_mark(call.batch),
+        "row_key": storable(call.row_key),
     }
 
 
@@ -120,6 +127,7 @@ def call_of(row: Any) -> Call:
     call.dismissed, call.done = row.state == DISMISSED, row.state == DONE
     call.remembered = True
     if row.state == NOTED:
+        call.named_id = _named_id(row.answer)
         call.sender = Sender(row.host, row.pid, row.process, row.kernel, row.waits_until, row.due)
     if row.state == REJECTED:
         text, message, subject, http_status = _json.decode(row.refusal)
@@ -127,12 +135,15 @@ def call_of(row: Any) -> Call:
     return call
 
 
-def call_of_invoice(invoice: Invoice) -> Call:
-    """The creation that made an invoice of the journal's."""
+def call_of_invoice(invoice: Invoice, key: str | None = None) -> Call:
+    """The creation that made an invoice of the journal's, with a key of that fingerprint."""
     assert invoice.client_id is not None  # noqa: S101  # typing: the caller looked
-    assert invoice.amount_msat is not None  # noqa: S101
-    request = InvoiceRequest.known(invoice.client_id, invoice.amount_msat, invoice.memo, invoice.expiry_hours)
-    call = Call(commands.CREATE, invoice.client_id, request, sent_at=invoice.created_at, remembered=True)
+    asked_msat = invoice.amount_msat if invoice.asked_msat is None else invoice.asked_msat
+    assert asked_msat is not None  # noqa: S101  # typing: something was asked
+    request = InvoiceRequest.known(invoice.client_id, asked_msat, invoice.memo, invoice.expiry_hours)
+    call = Call(
+        commands.CREATE, invoice.client_id, request, sent_at=invoice.created_at, key=key, remembered=True
+    )
     call.invoice = invoice
     return call
 
@@ -144,7 +155,7 @@ def invoice_row(invoice: Invoice) -> dict[str, Any]:
     except InvalidRequest:  # the hub sent half a character, or NaN
         extra = None
     row = {
-        "digest": digest(invoice),
+        "digest": digest(invoice.payment_request),
         "client_id": invoice.client_id,
         "id": invoice.id,
         "amount_msat": invoice.amount_msat,
@@ -162,23 +173,49 @@ def invoice_row(invoice: Invoice) -> dict[str, Any]:
         "extra": extra,
         "warnings": _json.encode([storable(text) for text in invoice.warnings]) if invoice.warnings else None,
         "alarm": invoice.alarm,
+        "asked_msat": invoice.asked_msat,
+        "clock_ahead": invoice.clock_ahead,
+        "paid_at": invoice.paid_at.isoformat() if invoice.paid_at else None,
+        "paid_at_source": invoice.paid_at_source,
     }
     return {name: storable(value) for name, value in row.items()}
 
 
-def invoice_of(row: Sequence[Any]) -> Invoice:
-    """An invoice of the journal's, from the columns named in `INVOICE`."""
-    fields = dict(zip(INVOICE, row, strict=True))
-    for name in ("created_at", "expires_at", "updated_at"):
+def invoice_of(row: Sequence[Any], clock_ahead: float | None = None) -> Invoice:
+    """An invoice of the journal's, from the columns named in `ENTRY`.
+
+    Args:
+        row: The columns.
+        clock_ahead: Seconds that the hub's clock is ahead of this computer's; None takes the row's, which
+            another computer may have written.
+    """
+    fields = dict(zip(INVOICE, row, strict=False))
+    fields["clock_ahead"] = (fields["clock_ahead"] or 0.0) if clock_ahead is None else clock_ahead
+    for name in ("created_at", "expires_at", "updated_at", "paid_at"):
         fields[name] = fields[name] and datetime.fromisoformat(fields[name])
     fields["extra"] = _json.decode(fields["extra"]) if fields["extra"] else {}
     fields["warnings"] = tuple(_json.decode(fields["warnings"])) if fields["warnings"] else ()
     return Invoice(**fields)
 
 
-def digest(invoice: Invoice) -> str:
+def digest(payment_request: str) -> str:
     """What tells two invoices apart: the hash of their payment requests, which may be long."""
-    return hashlib.sha256(canonical(invoice.payment_request).encode(errors="replace")).hexdigest()
+    return _hash(canonical(payment_request))
+
+
+def batch_mark(batch_id: str) -> str:
+    """What stands for a batch_id, which may be long."""
+    return _hash(batch_id)
+
+
+def holder_row(holder: Holder) -> dict[str, Any]:
+    """What is known of a key as a row, but for the hub's URL."""
+    return {
+        "key": holder.key,
+        "account": holder.account,
+        "user_id": storable(holder.user_id),
+        "asked_at": now_text(),
+    }
 
 
 def storable(value: Any) -> Any:
@@ -203,6 +240,15 @@ def change_row(connection: int, subject: str, data: Mapping[str, Any]) -> dict[s
         "subject": subject,
         "data": _json.encode({name: storable(value) for name, value in data.items()}),
     }
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+
+
+def _named_id(answer: str | None) -> str | None:
+    """The hub's id in an answer that brought no payment request."""
+    return None if answer is None else commands.named_id(read_event(answer).data)
 
 
 def _is_gone(pid: int) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import Portal
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.simulator.faults import Faults
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
 
+T = TypeVar("T")
+
 __all__ = ["Faults", "Simulator"]
 
 
-class Simulator:
+class Simulator(StaysHere):
     """A hub on a loopback socket, served by a thread of its own from the constructor until `close`.
 
     It answers as ASP.NET Core SignalR does, so any SignalR client works with it. Its invoices are real
@@ -40,6 +43,10 @@ class Simulator:
         True
     """
 
+    _instead = (
+        "a worker reaches it with hercle.connect(url=simulator.url, api_key=simulator.api_key, journal=False)"
+    )
+
     def __init__(self, port: int = 0, api_key: str | None = None) -> None:
         if api_key == "":
             raise ConfigurationError("The simulator's key is empty; leave it out for a random one.")
@@ -59,8 +66,50 @@ class Simulator:
 
     @property
     def api_key(self) -> str:
-        """The right key."""
+        """The right key, of the account ``user_1``."""
         return self._server.state.api_key
+
+    def add_key(self, user_id: str = "user_2", key: str | None = None) -> str:
+        """Make another key, by default of a second account.
+
+        Invoices, their list, balances and the ClientIds that were used belong to the account of the key
+        that a connection was made with; `pay` and `push` reach all of them.
+
+        Args:
+            user_id: Whose key it is; ``"user_1"`` is the account of `api_key`.
+            key: The key; made at random if not given.
+
+        Returns:
+            The key.
+
+        Raises:
+            InvalidRequest: The key is empty, or another account's.
+        """
+
+        async def add() -> str:
+            made = secrets.token_urlsafe() if key is None else key
+            if not self._server.state.add_key(user_id, made):
+                raise InvalidRequest(
+                    "That key is empty, or another account's; leave it out for a random one."
+                )
+            return made
+
+        return self._call(add())
+
+    def revoke(self, key: str) -> None:
+        """Refuse a key from now on, and tear its connections down.
+
+        Raises:
+            InvalidRequest: The key is not right anyway.
+        """
+
+        async def revoke() -> None:
+            if not self._server.state.revoke(key):
+                raise InvalidRequest(
+                    "The simulator takes no such key; give api_key, or what add_key returned."
+                )
+
+        self._call(revoke())
 
     @property
     def faults(self) -> Faults:
@@ -117,11 +166,11 @@ class Simulator:
         self._closed = True
         self._portal.stop()
 
-    def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if self._closed:
             coroutine.close()
             raise ConnectionFailed("The simulator is closed; make a new one.")
-        self._portal.call(coroutine)
+        return self._portal.call(coroutine)
 
     def __enter__(self) -> Simulator:
         return self

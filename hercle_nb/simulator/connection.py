@@ -29,6 +29,8 @@ class Connection:
         socket: The prepared WebSocket.
         transport: Its TCP connection, to tear down.
         state: The hub it talks to.
+        key: The key it was made with.
+        user_id: The account of that key.
         keepalive: Seconds without a message after which a ping is sent.
         handshake_timeout: Seconds a client gets to introduce itself.
     """
@@ -39,9 +41,13 @@ class Connection:
         transport: asyncio.Transport | None,
         state: HubState,
         *,
+        key: str,
+        user_id: str,
         keepalive: float,
         handshake_timeout: float,
     ) -> None:
+        self.key = key
+        self.user_id = user_id
         self.feeds: dict[str, asyncio.Task[None]] = {}
         self._socket = socket
         self._transport = transport

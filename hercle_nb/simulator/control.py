@@ -1,7 +1,8 @@
-"""The reference hub's ``/control`` routes, so that one test drives both hubs."""
+"""The reference hub's ``/control`` routes, so that one test drives both hubs; keys and revoke are our own."""
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ class Control:
         router.add_post("/control/mode", self._set_mode)
         router.add_post("/control/reset", self._reset)
         router.add_post("/control/key", self._set_key)
+        router.add_post("/control/keys", self._add_key)
+        router.add_post("/control/revoke", self._revoke)
         router.add_post("/control/pay/{id}", self._pay)
         router.add_post("/control/push", self._push)
         router.add_post("/control/raw", self._raw)
@@ -69,11 +72,19 @@ class Control:
         return web.Response()
 
     async def _set_key(self, request: web.Request) -> web.Response:
-        key = (await _body(request)).get("key")
-        if not isinstance(key, str):
-            raise web.HTTPBadRequest(text='The body is {"key": "…"}.')
-        self._state.api_key = key
+        self._state.replace_key(_text(await _body(request), "key"))
         return web.Response()
+
+    async def _add_key(self, request: web.Request) -> web.Response:
+        body = {"userId": "user_2", "key": secrets.token_urlsafe()} | await _body(request)
+        user_id, key = _text(body, "userId"), _text(body, "key")
+        if not self._state.add_key(user_id, key):
+            raise web.HTTPBadRequest(text="The key is empty, or another account's.")
+        return _json({"key": key})
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        found = self._state.revoke(_text(await _body(request), "key"))
+        return web.Response(status=200 if found else 404)
 
     async def _pay(self, request: web.Request) -> web.Response:
         invoice = self._state.invoices.get(request.match_info["id"])
@@ -136,6 +147,12 @@ async def _body(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(text="The body is not a JSON object.")
     return body
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    if not isinstance(text := body.get(name), str):
+        raise web.HTTPBadRequest(text=f"{name} is missing in the body, or no text.")
+    return text
 
 
 def _json(value: object) -> web.Response:

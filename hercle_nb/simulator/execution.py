@@ -11,7 +11,7 @@ from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb.simulator import wire
-from hercle_nb.simulator.state import iso
+from hercle_nb.simulator.state import iso, without_user_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -74,13 +74,13 @@ async def create_lightning_invoice(
         problem = "Memo is longer than 639 bytes"
     elif expiry_hours is not None and not 0 < expiry_hours <= 720:
         problem = "ExpiryHours must be between 0 and 720"
-    elif faults.rejectDuplicateClientId and client_id in state.client_ids:
+    elif faults.rejectDuplicateClientId and (connection.user_id, client_id) in state.client_ids:
         problem = "ClientId was used before"
     if problem is not None or amount_msat is None:
         await _reply(state, connection, "preChecksError", client_id, wire.write({"message": problem}))
         return
     if faults.rejectDuplicateClientId and client_id is not None:
-        state.client_ids.add(client_id)
+        state.client_ids.add((connection.user_id, client_id))
     if faults.errorSubject is not None:
         refusal = {"statusError": "ACCOUNT_LOCKED", "message": "The account may not create invoices"}
         await _reply(state, connection, faults.errorSubject, client_id, wire.write(refusal))
@@ -94,6 +94,7 @@ async def create_lightning_invoice(
     }
     if faults.failStatus is None:
         invoice = state.issue(
+            connection.user_id,
             _EXACT.multiply(amount_btc, 10**8),
             amount_msat,
             memo,
@@ -110,13 +111,13 @@ async def create_lightning_invoice(
 
 
 async def get_lightning_invoices(state: HubState, connection: Connection, client_id: str | None) -> None:
-    """Send the list of all invoices."""
+    """Send the list of the account's invoices."""
     state.invocations.append({"method": "GetLightningInvoices", "clientId": client_id})
     _fail(state)
     if problem := _client_id_problem(client_id):
         await _reply(state, connection, "preChecksError", client_id, wire.write({"message": problem}))
         return
-    snapshot = f"[{','.join(invoice.text for invoice in state.invoices.values())}]"
+    snapshot = state.snapshot(connection.user_id)
     await _reply(state, connection, "lightspark.invoices.snapshot", client_id, snapshot)
 
 
@@ -131,7 +132,7 @@ async def get_balances(state: HubState, connection: Connection, client_id: str |
         "maxExposure": 1,
     }
     balances = {
-        "userId": "user_1",
+        "userId": connection.user_id,
         "sequence": 1,
         "assets": [bitcoin],
         "baseCurrency": "EUR",
@@ -139,6 +140,8 @@ async def get_balances(state: HubState, connection: Connection, client_id: str |
         "totalMaxExposure": 100_000,
         "deleted": False,
     }
+    if state.faults.omitUserId:
+        balances = without_user_id(balances)
     await _reply(state, connection, "account.balances.snapshot", client_id, wire.write(balances))
 
 

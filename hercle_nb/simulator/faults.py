@@ -1,7 +1,7 @@
 """What the simulated hub can do wrong, or differently from its documentation.
 
 The names are the words of the reference hub's ``POST /control/mode``, so that a switch reads alike in a
-notebook and on the wire.
+notebook and on the wire; ``omitUserId`` alone is our own.
 """
 
 # ruff: noqa: N815 (the names are the JSON's own)
@@ -19,6 +19,7 @@ class Faults:
     Attributes:
         dataAsString: ``data`` is a string of JSON, as the error page draws it.
         omitClientId: The envelope has no ``clientId``.
+        omitUserId: Balances and the list's invoices have no ``userId``: whose they are is not told.
         bareEnvelope: The envelope is only ``{"data": …}``, as the command page draws it.
         rejectDuplicateClientId: The second use of a ClientId gets ``preChecksError``.
         replyTwice: Each event comes twice.
@@ -47,6 +48,7 @@ class Faults:
 
     dataAsString: bool = False
     omitClientId: bool = False
+    omitUserId: bool = False
     bareEnvelope: bool = False
     rejectDuplicateClientId: bool = False
     replyTwice: bool = False
@@ -85,6 +87,9 @@ class Faults:
             chosen[field.name] = value
         for name, value in chosen.items():
             setattr(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self.as_json().values())  # protocols 0 and 1 take no slots
 
     def as_json(self) -> dict[str, Any]:
         """Return the switches by name."""

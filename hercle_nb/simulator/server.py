@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 import secrets
 from typing import TYPE_CHECKING
@@ -56,7 +55,7 @@ class Server:
         self._handshake_timeout = handshake_timeout
         self._id_lifetime = id_lifetime
         self._ids: dict[str, Connection | None] = {}
-        self._sockets: set[Connection] = set()
+        self._redirected: dict[str, str] = {}  # the keys of those sent on with a token of their own
         self._control = control
         self._runner: web.AppRunner | None = None
 
@@ -92,7 +91,7 @@ class Server:
             await self._runner.cleanup()
 
     async def _cut_all(self, _app: web.Application) -> None:
-        for connection in list(self._sockets):
+        for connection in list(self.state.sockets):
             connection.cut()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -103,15 +102,13 @@ class Server:
         self._note(request)
         if path.endswith("/negotiate") and (refusal := await self._misbehave(request, root)) is not None:
             return refusal
-        routes: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
-            root.lower(): self._connect,
-            f"{root.lower()}/negotiate": self._negotiate,
-        }
-        if path not in routes:
+        negotiates = path == f"{root.lower()}/negotiate"
+        if not negotiates and path != root.lower():
             return web.Response(status=404)
-        if not self._authorized(request, REDIRECT_TOKEN if root is REDIRECTED_PATH else self.state.api_key):
+        key = self._key(request, root)
+        if (user_id := self.state.account(key)) is None:
             return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
-        return await routes[path](request)
+        return await self._negotiate(request) if negotiates else await self._connect(request, key, user_id)
 
     def _note(self, request: web.Request) -> None:
         where = "none"
@@ -136,17 +133,25 @@ class Server:
                 status=faults.negotiateStatus, headers=headers, text="refused by /control/mode"
             )
         if faults.redirect and root is PATH:
+            key = self._key(request, root)
+            token = REDIRECT_TOKEN
+            if key != self.state.api_key and self.state.account(key) is not None:
+                token = secrets.token_urlsafe()
+                self._redirected[token] = key
             target = f"{request.scheme}://{request.host}{REDIRECTED_PATH}"
-            body = wire.write({"url": target, "accessToken": REDIRECT_TOKEN})
+            body = wire.write({"url": target, "accessToken": token})
             return web.Response(text=body, content_type="application/json", charset="utf-8")
         return None
 
-    def _authorized(self, request: web.Request, wanted: str) -> bool:
+    def _key(self, request: web.Request, root: str) -> str:
+        """Return the key that a request carries, or that its redirect's token stands for."""
         header = request.headers.get("Authorization", "")
         key = header.removeprefix("Bearer ")
         if key == header:
             key = _query(request, "access_token")
-        return hmac.compare_digest(key.encode("utf-8", "replace"), wanted.encode("utf-8", "replace"))
+        if root is REDIRECTED_PATH:
+            return self.state.api_key if key == REDIRECT_TOKEN else self._redirected.get(key, "")
+        return key
 
     async def _negotiate(self, request: web.Request) -> web.Response:
         if request.method != "POST":
@@ -173,7 +178,7 @@ class Server:
         if token in self._ids and self._ids[token] is None:
             del self._ids[token]
 
-    async def _connect(self, request: web.Request) -> web.StreamResponse:
+    async def _connect(self, request: web.Request, key: str, user_id: str) -> web.StreamResponse:
         if request.method not in ("GET", "POST", "DELETE"):
             return _text(405)
         token = _query(request, "id")
@@ -188,7 +193,7 @@ class Server:
             return self._other_transport(request)
         elif self._ids[token] is not None:
             return _text(409)
-        return await self._upgrade(request, token)
+        return await self._upgrade(request, token, key, user_id)
 
     def _other_transport(self, request: web.Request) -> web.Response:
         if request.method == "POST":
@@ -199,22 +204,26 @@ class Server:
         name = "ServerSentEvents" if events else "LongPolling"
         return _text(404, f"{name} transport not supported by this end point type")
 
-    async def _upgrade(self, request: web.Request, token: str) -> web.WebSocketResponse:
+    async def _upgrade(
+        self, request: web.Request, token: str, key: str, user_id: str
+    ) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(compress=False, max_msg_size=0, timeout=1.0)
         connection = Connection(
             socket,
             request.transport,
             self.state,
+            key=key,
+            user_id=user_id,
             keepalive=self._keepalive,
             handshake_timeout=self._handshake_timeout,
         )
         self._ids[token] = connection
-        self._sockets.add(connection)
+        self.state.sockets.add(connection)
         try:
             await socket.prepare(request)
             await connection.run()
         finally:
-            self._sockets.discard(connection)
+            self.state.sockets.discard(connection)
             del self._ids[token]
         return socket
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
 import uuid
 from collections import deque
@@ -23,12 +24,18 @@ if TYPE_CHECKING:
 
 _KEPT = 20_000  # messages remembered as text
 _COUNTED = 100_000  # requests and invocations remembered
+FIRST_ACCOUNT = "user_1"
 _BREATH = 100  # messages pushed before the loop gets to do something else
 
 
 def iso(moment: datetime) -> str:
     """Write a time as the hub does: UTC, to the millisecond."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def without_user_id(fields: dict[str, Any]) -> dict[str, Any]:
+    """Leave out whose it is."""
+    return {name: value for name, value in fields.items() if name != "userId"}
 
 
 @dataclass
@@ -41,6 +48,11 @@ class StoredInvoice:
 
     def __post_init__(self) -> None:
         self.text = wire.write(self.fields)
+
+    @property
+    def user_id(self) -> str:
+        """The account it belongs to."""
+        return str(self.fields["userId"])
 
     def pay(self) -> None:
         """Close it and reveal the preimage."""
@@ -57,10 +69,12 @@ class HubState:
 
     def __init__(self, api_key: str) -> None:
         self.api_key = api_key
+        self.keys: dict[str, str | None] = {api_key: FIRST_ACCOUNT}  # whose each key is; None: nobody's now
         self.faults = Faults()
+        self.sockets: set[Connection] = set()  # before their handshake, too
         self.connections: list[Connection] = []
         self.invoices: dict[str, StoredInvoice] = {}
-        self.client_ids: set[str] = set()
+        self.client_ids: set[tuple[str, str]] = set()  # account and ClientId
         self.held: list[Callable[[], Awaitable[None]]] = []
         self.connections_ever = 0
         self.requests: deque[dict[str, Any]] = deque(maxlen=_COUNTED)
@@ -71,7 +85,8 @@ class HubState:
         self._node_key = secrets.randbelow(2**255) + 1  # below the curve's order
 
     def reset(self) -> None:
-        """Forget invoices, counters and faults; connections stay."""
+        """Forget invoices, counters, faults and all keys but `api_key`; connections stay."""
+        self.keys = {self.api_key: FIRST_ACCOUNT}
         self.faults.clear()
         self.connections_ever = 0
         self.key_seen = False
@@ -85,6 +100,37 @@ class HubState:
         ):
             seen.clear()
         self.headers_seen.clear()
+
+    def account(self, key: str) -> str | None:
+        """Return whose key that is, or None for a wrong one."""
+        given = key.encode("utf-8", "replace")
+        for known, user_id in self.keys.items():
+            if hmac.compare_digest(given, known.encode("utf-8", "replace")):
+                return user_id
+        return None
+
+    def replace_key(self, key: str) -> None:
+        """Take another `api_key` from now on; connections stay."""
+        self.keys[self.api_key] = None
+        self.keys[key] = FIRST_ACCOUNT
+        self.api_key = key
+
+    def add_key(self, user_id: str, key: str) -> bool:
+        """Take another key as well; False if it is empty or another account's."""
+        if not key or (self.keys.get(key) or user_id) != user_id:
+            return False
+        self.keys[key] = user_id
+        return True
+
+    def revoke(self, key: str) -> bool:
+        """Refuse a key from now on and tear its connections down; False if it was not right anyway."""
+        if self.keys.get(key) is None:
+            return False
+        self.keys[key] = None
+        for connection in list(self.sockets):
+            if connection.key == key:
+                connection.cut()
+        return True
 
     def enter(self, connection: Connection) -> None:
         """Count a connection that has introduced itself."""
@@ -100,7 +146,7 @@ class HubState:
         """Remember a message as it came."""
         self.received.append(text)
         self.headers_seen |= dict.fromkeys(headers)
-        self.key_seen = self.key_seen or self.api_key in text
+        self.key_seen = self.key_seen or any(key in text for key in self.keys)
 
     def envelope(self, channel: str, subject: str, client_id: str | None, data: str) -> str:
         """Write the event's one argument as JSON; ``data`` is JSON already."""
@@ -121,8 +167,17 @@ class HubState:
         """Write the message of an event; ``data`` is JSON already."""
         return wire.invocation(target, f"[{self.envelope(target, subject, client_id, data)}]")
 
-    def issue(self, amount_sat: Decimal, amount_msat: int, memo: str | None, hours: float) -> StoredInvoice:
-        """Issue and keep a signed invoice."""
+    def snapshot(self, user_id: str) -> str:
+        """Write the list of an account's invoices as JSON."""
+        invoices = [invoice for invoice in self.invoices.values() if invoice.user_id == user_id]
+        if self.faults.omitUserId:
+            return wire.write([without_user_id(invoice.fields) for invoice in invoices])
+        return f"[{','.join(invoice.text for invoice in invoices)}]"
+
+    def issue(
+        self, user_id: str, amount_sat: Decimal, amount_msat: int, memo: str | None, hours: float
+    ) -> StoredInvoice:
+        """Issue and keep a signed invoice of an account's."""
         now = datetime.now(UTC)
         expiry = timedelta(hours=hours)
         preimage = secrets.token_bytes(32)
@@ -141,7 +196,7 @@ class HubState:
         invoice_id = f"inv_{uuid.uuid4().hex[:16]}"
         fields = {
             "id": invoice_id,
-            "userId": "user_1",
+            "userId": user_id,
             "email": "analyst@example.com",
             "encodedPaymentRequest": request,
             "expiresAt": iso(now + expiry),

@@ -8,10 +8,13 @@ from typing import Any
 
 import ipywidgets
 
+from hercle_nb._pickling import StaysHere
 
-class Box(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published without types
+
+class Box(StaysHere, ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is published without types
     """A box that closes what is in it with itself, and leaves its last state to viewers without a kernel."""
 
+    _instead = "make one where the hub is, with hub.form(), hub.inspector(), hub.monitor() or hercle.app()"
     without_kernel = "run this cell to use it."  # a subclass says what stands here
 
     def last_state(self) -> str:

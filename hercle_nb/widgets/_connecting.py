@@ -36,6 +36,7 @@ class Connecting:
         environment: What is chosen at first; None for what `hercle.connect` would take.
         url: The hub's URL at first; None for the environment's own.
         journal: As `hercle.connect` takes it.
+        max_btc: The same.
         on_change: Called when `view` gives something else.
 
     Attributes:
@@ -46,12 +47,19 @@ class Connecting:
     """
 
     def __init__(
-        self, environment: str | None, url: str | None, journal: Any, on_change: Callable[[], object]
+        self,
+        environment: str | None,
+        url: str | None,
+        journal: Any,
+        on_change: Callable[[], object],
+        *,
+        max_btc: Any = 1,
     ) -> None:
         self.hub: Hub | None = None
         self._environment = resolve_environment(environment, has_url=url is not None)
         self._url = url or ""
         self._journal = journal
+        self._max_btc = max_btc
         self._on_change = on_change
         self._phase: Phase = "offline"
         self._turn = 0
@@ -87,6 +95,7 @@ class Connecting:
                 None if simulated else url or None,
                 allow_insecure=False,
                 journal=self._journal,
+                max_btc=self._max_btc,
                 max_events=1_000_000,
                 max_bytes=1 << 30,
             )

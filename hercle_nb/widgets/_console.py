@@ -204,7 +204,7 @@ class Console:
             hours=hours,
             client_id=client_id,
         )
-        if problems := draft.problems():
+        if problems := draft.problems(hub._core.creating.max_msat(client_id)):
             raise InvalidRequest(" ".join(problems.values()))
         request = draft.request(client_id)
 

@@ -66,7 +66,7 @@ class Creation:
         self._turn = 0
         self._made = check_client_id(None)
         self._checked = ""
-        self._problems = draft.problems()
+        self._problems = self._check(draft)
         self._told = ""  # what went wrong, or what the hub said
         self._asked: InvoiceRequest | None = None
         self._patient_until: float | None = None  # while an answer that is late is waited for
@@ -94,14 +94,14 @@ class Creation:
     def edit(self, draft: Draft, mark: str = "") -> None:
         """The fields hold something else; ``mark`` comes back with what is wrong with them."""
         if self._phase == "draft":
-            self.draft, self._checked, self._problems = draft, mark, draft.problems()
+            self.draft, self._checked, self._problems = draft, mark, self._check(draft)
             self._on_change()
 
     def create(self, draft: Draft, turn: int, mark: str = "", *, ask: bool = False) -> None:
         """Create what the fields ask for, or ask about it first: always, if ``ask``."""
         if self._phase != "draft" or turn != self._turn:
             return
-        self.draft, self._checked, self._problems, self._told = draft, mark, draft.problems(), ""
+        self.draft, self._checked, self._problems, self._told = draft, mark, self._check(draft), ""
         if self._problems:
             self._step("draft")
             return
@@ -176,6 +176,10 @@ class Creation:
                 return
         self._on_change()
 
+    def _check(self, draft: Draft) -> dict[str, str]:
+        """What is wrong with the fields, at this hub."""
+        return draft.problems(self._hub._core.creating.max_msat(draft.client_id))
+
     def _must_ask(self, request: InvoiceRequest) -> bool:
         return self._hub.environment == "production" or request.amount_msat > self._limit_msat
 
@@ -245,7 +249,7 @@ class Creation:
                 self._told += " Its ClientId is spent: type another one, or none."
             self._renew()
         if isinstance(error, InvalidRequest):
-            self._problems, self._told = {"client_id": self._told}, ""
+            self._problems, self._told = self._check(self.draft) or {"client_id": self._told}, ""
         self._step("draft")
 
     def _renew(self) -> None:

@@ -10,8 +10,10 @@ from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import (
     MAX_EXPIRY_HOURS,
     InvoiceRequest,
+    check_amount,
     check_client_id,
     check_expiry,
+    check_limit,
     check_memo,
 )
 
@@ -59,17 +61,25 @@ class Draft:
 
     @classmethod
     def with_defaults(
-        cls, amount_btc: Any, amount_sat: Any, memo: Any, expiry_hours: Any, client_id: Any
+        cls,
+        amount_btc: Any,
+        amount_sat: Any,
+        memo: Any,
+        expiry_hours: Any,
+        client_id: Any,
+        max_msat: int = amounts.MAX_MSAT,
     ) -> Draft:
         """The fields filled with what a cell gave.
 
         Raises:
-            InvalidRequest: A default breaks a rule.
+            InvalidRequest: A default breaks a rule, or the amount is more than that.
         """
         empty = amount_btc is None and amount_sat is None
         request = InvoiceRequest(
             amount_btc, memo, expiry_hours, client_id, amount_sat=1 if empty else amount_sat
         )
+        if not empty:
+            check_limit(request, max_msat)
         unit = BTC if amount_sat is None else SAT
         hours = DEFAULT if request.expiry_hours is None else str(request.expiry_hours)
         return cls(
@@ -85,10 +95,10 @@ class Draft:
         """The fields by name, as a browser takes them."""
         return asdict(self)
 
-    def problems(self) -> dict[str, str]:
-        """What is wrong, a sentence for each field that breaks a rule."""
+    def problems(self, max_msat: int = amounts.MAX_MSAT) -> dict[str, str]:
+        """What is wrong, a sentence for each field that breaks a rule; no amount may be more than that."""
         checks: dict[str, Callable[[], object]] = {
-            "amount": self.amount_msat,
+            "amount": lambda: self._check_limit(max_msat),
             "memo": lambda: check_memo(self.memo),
             "hours": self._hours,
             "client_id": lambda: check_client_id(self.client_id or None),
@@ -120,6 +130,11 @@ class Draft:
             whole = text.isascii() and text.isdigit() and len(text) < 20
             return amounts.sat_to_msat(int(text) if whole else text)
         return amounts.btc_to_msat(text)
+
+    def _check_limit(self, max_msat: int) -> None:
+        btc = amounts.msat_to_btc(self.amount_msat())
+        whole = self.unit == BTC and amounts.whole(btc) is not None
+        check_amount(btc, max_msat, "choose sat as the unit and type it again" if whole else None)
 
     def request(self, made: str) -> InvoiceRequest:
         """What the fields ask for.
@@ -161,6 +176,8 @@ class Draft:
         example = "0.001" if self.unit == BTC else "100000"
         if not text:
             return f"Type an amount, such as {example}."
+        if "max_btc" in error:
+            return error
         rule, _, advice = error.partition("; ")
         if text.startswith("-"):
             return f"An amount must be more than 0, not {amounts.shown(text)}; type it without the sign."

@@ -10,7 +10,7 @@ import ipywidgets
 import traitlets
 
 from hercle_nb._keywords import with_helpful_keywords
-from hercle_nb.config import ENVIRONMENTS, hidden, resolve_environment
+from hercle_nb.config import ENVIRONMENTS, check_max_btc, hidden, resolve_environment
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._box import Box, close, sendable
 from hercle_nb.widgets._connecting import KEY, Connecting, keep_keys_out_of_logs
@@ -40,6 +40,7 @@ def app(
     environment: str | None = None,
     url: str | None = None,
     journal: str | PathLike[str] | bool | None = None,
+    max_btc: Any = 1,
     plain: bool = False,
 ) -> HercleApp:
     """Show a panel that connects, and behind it the form, the inspector, the monitor and a console.
@@ -52,14 +53,16 @@ def app(
             variable ``HERCLE_ENV``, else ``sandbox`` if there is a key or a URL, else ``simulator``.
         url: Another URL than the environment's own.
         journal: Where commands and answers are kept, as `connect` takes it.
+        max_btc: The most that one invoice may ask for, likewise.
         plain: Use ipywidgets alone, for notebooks that cannot load anywidget's front end; there is no field
             for the key then.
 
     Raises:
-        ConfigurationError: There is no such environment.
+        ConfigurationError: There is no such environment, or ``max_btc`` is no amount.
     """
     chosen = resolve_environment(environment, has_url=url is not None)  # refused before there is a widget
-    return HercleApp(chosen, url, hidden(journal), plain=plain)
+    check_max_btc(max_btc)
+    return HercleApp(chosen, url, hidden(journal), max_btc=max_btc, plain=plain)
 
 
 class HercleApp(Box):
@@ -68,10 +71,16 @@ class HercleApp(Box):
     without_kernel = "An app for invoices stands here while a kernel is running: run this cell to use it."
 
     def __init__(
-        self, environment: str | None, url: str | None, journal: Any = None, *, plain: bool = False
+        self,
+        environment: str | None,
+        url: str | None,
+        journal: Any = None,
+        *,
+        max_btc: Any = 1,
+        plain: bool = False,
     ) -> None:
         self._plain = plain or not available()
-        self._connecting = Connecting(environment, url, journal, self._change)
+        self._connecting = Connecting(environment, url, journal, self._change, max_btc=max_btc)
         self._panel: PlainPanel | LivePanel = (PlainPanel if self._plain else LivePanel)(self._connecting)
         self._faces = Box([])
         self._closing = threading.Lock()

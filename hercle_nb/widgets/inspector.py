@@ -172,7 +172,7 @@ class InvoiceInspector(Box):
         items = [rows.item(key) for key in keys] if isinstance(keys, list) else []
         self._notice(f"Writing {name}…")
         shown = [item for item in items if item is not None]
-        future, _ = hub._portal.submit(asyncio.to_thread(_file, shown, name))
+        future, _ = hub._portal.submit(asyncio.to_thread(_file, shown, name, hub.environment))
         _interface.when_done(future, lambda done: self._exported(name, done.result()), self._fail)
 
     def _exported(self, name: str, content: bytes) -> None:
@@ -207,14 +207,14 @@ class RequestReader(Box):
     def _read(self, text: str) -> None:
         try:
             shown = ""
-            if text.strip():
+            if text and not text.isspace():
                 shown = payment_request_card(decode_payment_request(text), self._clock_ahead())
             self._shown.value = shown
         except HercleError as error:
             self._shown.value = card(warnings([str(error)]))
 
 
-def _file(items: list[Item], name: str) -> bytes:
+def _file(items: list[Item], name: str, environment: str) -> bytes:
     """Invoices, and creations that came to none, as a file's content; not on the hub's thread."""
     from hercle_nb.invoice_export import write_invoices  # deferred: brings pandas
     from hercle_nb.invoice_frame import invoices_frame
@@ -223,5 +223,5 @@ def _file(items: list[Item], name: str) -> bytes:
     frame = invoices_frame(invoices, [item for item in items if not isinstance(item, Invoice)])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        write_invoices(frame, path)
+        write_invoices(frame, path, environment)
         return path.read_bytes()
