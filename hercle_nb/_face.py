@@ -332,8 +332,18 @@ class Face(StaysHere):
             invoice = self._core.book.find(key)
         except InvalidRequest:  # the hub's list may have it
             return WaitLine("payment", None, enabled)
-        what = "any amount" if invoice.amount_msat is None else format_btc(invoice.amount_msat)
-        return WaitLine(f"payment of {what}", invoice.expires_at, enabled)
+        if invoice.amount_msat is not None:
+            what = format_btc(invoice.amount_msat)
+        else:
+            what = "an unknown amount" if invoice.payment_hash is None else "any amount"
+        if invoice.asked_msat is not None:
+            what += f", not of the {format_btc(invoice.asked_msat)} asked for"
+        supervisor = self._core.supervisor
+
+        def clock_ahead() -> float:
+            return supervisor.clock_ahead or invoice.clock_ahead
+
+        return WaitLine(f"payment of {what}", invoice.expires_at, enabled, clock_ahead)
 
     def _batch(
         self, rows: Any, batch_id: str | None, key: str | None, existing: str, *, again: bool

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hercle_nb.reconcile import TOLERANCE
+from hercle_nb.states import followed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,10 +95,7 @@ def clock_notes(
         clock_ahead: Seconds that the hub's clock is ahead of this computer's.
     """
     if abs(clock_ahead) > TOLERANCE:
-        yield (
-            f"this computer's clock is {_span(clock_ahead)} {'behind' if clock_ahead > 0 else 'ahead of'} "
-            "the hub's; check it, since it tells here when an invoice has expired"
-        )
+        yield _other_clock(clock_ahead)
     if decoded is None:
         return
     if sent_at is not None:
@@ -117,6 +115,20 @@ def clock_notes(
             f"{'later' if late > 0 else 'earlier'} than the hub says ({_time(hub_expiry)}); "
             "wallets go by the payment request"
         )
+
+
+def _other_clock(clock_ahead: float) -> str:
+    """How far this computer's clock is off, and what that means."""
+    off = f"{_span(clock_ahead)} {'behind' if clock_ahead > 0 else 'ahead of'} the hub's"
+    if followed(clock_ahead):
+        return (
+            f"this computer's clock is {off}; what is shown here follows the hub's, but wallets and other "
+            "programs on this computer do not: set it right"
+        )
+    return (
+        f"this computer's clock is {off}, which is too far to follow it: what is open or expired is told by "
+        "this computer's; check that it is right"
+    )
 
 
 def _span(seconds: float) -> str:

@@ -16,6 +16,7 @@ from hercle_nb.display import (
     card,
     code,
     facts,
+    heading,
     line,
     network_text,
     outside,
@@ -50,7 +51,7 @@ def invoice_text(invoice: Invoice) -> str:
     )
     lines = [
         f"Invoice {visible(invoice.client_id or invoice.id)} ({', '.join(_state(invoice, status))}): "
-        f"{amount_text(invoice.amount_msat)}, {memo}",
+        f"{_amount(invoice)}, {memo}",
         f"  {proof_or_expiry}, hub id {visible(invoice.id)}",
         f"  {_request(invoice)}",
         *(f"  WARNING: {visible(warning)}" for warning in invoice.warnings),
@@ -62,12 +63,31 @@ def invoice_card(invoice: Invoice) -> str:
     """An invoice as an HTML card: with QR code and link while it can be paid, as a receipt once it is."""
     status = invoice.status
     return card(
-        amount_heading(invoice.amount_msat),
+        _heading(invoice),
         line(f"{STATUS_ICONS[status]} {', '.join(_state(invoice, status))}"),
         warnings(invoice.warnings),
         beside(_ways_to_pay(invoice, status), facts(_facts(invoice, status))),
         whole_request(escape(_request(invoice))),
     )
+
+
+def _amount(invoice: Invoice) -> str:
+    """What is to be paid, and what was asked for where that is something else."""
+    asked = "" if invoice.asked_msat is None else f" (asked for {amount_text(invoice.asked_msat)})"
+    return f"{'unknown amount' if is_unread(invoice) else amount_text(invoice.amount_msat)}{asked}"
+
+
+def _heading(invoice: Invoice) -> str:
+    """The same as the heading of the card."""
+    if is_unread(invoice):
+        return heading("Unknown amount", "the payment request cannot be read")
+    asked = "" if invoice.asked_msat is None else line(f"asked for {amount_text(invoice.asked_msat)}")
+    return f"{amount_heading(invoice.amount_msat)}{asked}"
+
+
+def is_unread(invoice: Invoice) -> bool:
+    """Whether it is not known what is to be paid, which is not the same as any amount."""
+    return invoice.amount_msat is None and invoice.payment_hash is None
 
 
 def _state(invoice: Invoice, status: str) -> list[str]:

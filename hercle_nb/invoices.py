@@ -12,7 +12,7 @@ from hercle_nb import amounts, cross_check
 from hercle_nb.bolt11 import canonical, decode_payment_request
 from hercle_nb.commands import http_status
 from hercle_nb.errors import InvalidRequest, PaymentRequestError
-from hercle_nb.states import EXPIRED, OPEN, followed, state_of
+from hercle_nb.states import EXPIRED, OPEN, hub_now, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +102,7 @@ class Invoice:
     @property
     def status(self) -> str:
         """``open``, ``paid``, ``expired`` (by the hub's clock) or ``closed`` by the hub."""
-        late = datetime.now(UTC) + followed(self.clock_ahead) >= self.expires_at
+        late = hub_now(self.clock_ahead) >= self.expires_at
         return state_of(proven=self.paid, hub_status=self.hub_status, late=late)
 
     def qr(self) -> segno.QRCode:
@@ -130,7 +130,8 @@ class Invoice:
         """The same invoice, marked as known already; with warnings, and one if it has expired meanwhile."""
         if self.status == EXPIRED:
             notes += (
-                "it has expired meanwhile, and takes no payment; another ClientId makes a second invoice",
+                "it has expired meanwhile, so wallets pay it no more; hub.refresh_invoices() tells whether "
+                "it was paid before; another ClientId makes a second invoice",
             )
         return replace(self, reused=True, warnings=(*self.warnings, *notes))
 

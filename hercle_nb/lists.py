@@ -13,6 +13,7 @@ from hercle_nb.errors import ConnectionFailed, HercleError, InvalidRequest
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.listed import read_listed
 from hercle_nb.reconcile import fitting, settled_by_list
+from hercle_nb.states import followed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +34,7 @@ class Lists:
     """What one hub's list has said so far; everything here runs on the hub's thread.
 
     Attributes:
-        asked_at: When the last list that came was asked for; None before the first.
+        asked_at: When the last list that came was asked for, by the hub's clock; None before the first.
         size: Its length in characters.
     """
 
@@ -68,7 +69,9 @@ class Lists:
     def take(self, call: Call, event: HubEvent) -> None:
         """A list has come: settle creations of unknown outcome, then merge it with what is known."""
         core = self._core
-        self.asked_at, self.size, self._items = call.sent_at, len(event.raw or ""), event.data
+        self.size, self._items = len(event.raw or ""), event.data
+        if call.sent_at is not None:
+            self.asked_at = call.sent_at + followed(core.supervisor.clock_ahead)
         core.memory.recognise(event.data)
         unsettled, claimed = self._open()
         found = settled_by_list(unsettled, event.data, claimed, now=core.supervisor.hub_time())

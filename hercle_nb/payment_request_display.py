@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from hercle_nb.display import (
     warnings,
     whole_request,
 )
+from hercle_nb.states import hub_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ def payment_request_text(request: PaymentRequest) -> str:
     lines = [
         f"PaymentRequest on {network_text(request.currency)}: {amount_text(request.amount_msat)}, "
         f"{_description(request)}",
-        f"  {_state(request)}, created {time_text(request.created_at)}",
+        f"  {_state(request, _is_late(request))}, created {time_text(request.created_at)}",
         f"  payee key {request.payee}",
         f"  payment hash {request.payment_hash}",
         f"  {', '.join(_extras(request))}",
@@ -65,14 +65,20 @@ def payment_request_text(request: PaymentRequest) -> str:
     return "\n".join(lines)
 
 
-def payment_request_card(request: PaymentRequest) -> str:
-    """A payment request as an HTML card: every field, then its text in coloured parts with their names."""
+def payment_request_card(request: PaymentRequest, clock_ahead: float = 0.0) -> str:
+    """A payment request as an HTML card: every field, then its text in coloured parts with their names.
+
+    Args:
+        request: The payment request.
+        clock_ahead: Seconds that the hub's clock is ahead of this computer's.
+    """
+    late = _is_late(request, clock_ahead)
     return card(
         amount_heading(request.amount_msat),
-        line(f"{_icon(request)} {_state(request)}"),
+        line(f"{_icon(request, late)} {_state(request, late)}"),
         warnings(request.problems),
         warnings(few(request.warnings, _FEW_ITEMS)),
-        beside(facts(dict(_facts(request)))),
+        beside(facts(dict(_facts(request, late)))),
         _raw(_bolt11_parts.split(request.payment_request)),
     )
 
@@ -83,21 +89,21 @@ def _description(request: PaymentRequest) -> str:
     return f"'{visible(request.description, _SHORT)}'"
 
 
-def _is_late(request: PaymentRequest) -> bool:
-    return datetime.now(UTC) >= request.expires_at
+def _is_late(request: PaymentRequest, clock_ahead: float = 0.0) -> bool:
+    return hub_now(clock_ahead) >= request.expires_at
 
 
-def _icon(request: PaymentRequest) -> str:
+def _icon(request: PaymentRequest, late: bool) -> str:
     if not request.payable:
         return STATUS_ICONS["rejected"]
-    return STATUS_ICONS["expired"] if _is_late(request) else "✓"
+    return STATUS_ICONS["expired"] if late else "✓"
 
 
-def _state(request: PaymentRequest) -> str:
-    expiry = f"{'expired' if _is_late(request) else 'expires'} {time_text(request.expires_at)}"
+def _state(request: PaymentRequest, late: bool) -> str:
+    expiry = f"{'expired' if late else 'expires'} {time_text(request.expires_at)}"
     if not request.payable:
         return f"not payable, {expiry}"
-    return f"not payable any more: {expiry}" if _is_late(request) else f"payable, {expiry}"
+    return f"not payable any more: {expiry}" if late else f"payable, {expiry}"
 
 
 def _extras(request: PaymentRequest) -> Iterator[str]:
@@ -113,7 +119,7 @@ def _extras(request: PaymentRequest) -> Iterator[str]:
         yield f"metadata of {count(len(request.metadata) // 2, 'byte')}"
 
 
-def _facts(request: PaymentRequest) -> Iterator[tuple[str, str]]:
+def _facts(request: PaymentRequest, late: bool) -> Iterator[tuple[str, str]]:
     """Every field as HTML; what there may be any number of is cut off after the first hundred."""
     if request.description is not None:
         yield "Description", outside(request.description)
@@ -121,7 +127,6 @@ def _facts(request: PaymentRequest) -> Iterator[tuple[str, str]]:
         yield "Description hash", code(request.description_hash)
     yield "Network", network_text(request.currency)
     yield "Created", time_text(request.created_at)
-    late = _is_late(request)
     yield "Expired" if late else "Expires", f"{time_text(request.expires_at)} ({_expiry(request)})"
     yield "Payee key", code(request.payee)
     yield "Payment hash", code(request.payment_hash)

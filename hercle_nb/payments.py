@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb._pickling import StaysHere
@@ -66,6 +67,7 @@ class Payments:
         self._error: HercleError | None = None
         self._hurry = asyncio.Event()
         self._polling = False
+        self._looked = 0.0  # when the last list came, on the monotonic clock: the other one may be set
 
     async def wait(self, key: str | Invoice, timeout: float, poll: float) -> Invoice:
         """Wait until an invoice is paid; see `Hub.wait_paid`."""
@@ -98,7 +100,7 @@ class Payments:
 
     def seen(self, paid: Iterable[Invoice]) -> None:
         """A list was taken in, and these have been paid since the one before."""
-        self._error = None
+        self._error, self._looked = None, monotonic()
         for invoice in paid:
             for watch in self._watches:
                 self._core.callbacks.post(watch.callback, invoice)
@@ -132,8 +134,7 @@ class Payments:
                 invoice=invoice,
             )
         lists = self._core.lists
-        ahead = timedelta(seconds=self._core.supervisor.clock_ahead)
-        late = lists.asked_at is not None and lists.asked_at + ahead >= invoice.expires_at + _LAST_MOMENT
+        late = lists.asked_at is not None and lists.asked_at >= invoice.expires_at + _LAST_MOMENT
         if late and self._core.book.is_open_in_list(invoice):
             raise NotPaid(
                 f"The invoice {name} expired at {invoice.expires_at:%Y-%m-%d %H:%M:%S} UTC and was not paid.",
@@ -187,8 +188,7 @@ class Payments:
 
     def _pause(self) -> float:
         """Seconds until the next list is due: at the pace of the most impatient, but within the allowance."""
-        asked_at = self._core.lists.asked_at
-        if asked_at is None or not self._paces:
+        if self._core.lists.asked_at is None or not self._paces:
             return 0.0
         apart = max(min(self._paces.values()), self._core.lists.size / _BYTES_A_SECOND)
-        return apart - (datetime.now(UTC) - asked_at).total_seconds()
+        return apart - (monotonic() - self._looked)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from datetime import UTC, datetime
 from html import escape
 from time import monotonic
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from hercle_nb.states import hub_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # would move a terminal's cursor
 _USUAL_COLUMNS = 80  # of a terminal that does not say
@@ -25,11 +30,19 @@ class WaitLine:
         what: What is waited for, such as ``"payment of 0.00100000 BTC"``.
         expires_at: When that expires (UTC), or None.
         enabled: False draws nothing.
+        clock_ahead: Asked for the seconds that the hub's clock is ahead of this computer's.
     """
 
-    def __init__(self, what: str, expires_at: datetime | None, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        what: str,
+        expires_at: datetime | None,
+        enabled: bool = True,
+        clock_ahead: Callable[[], float] = float,
+    ) -> None:
         self._what = what
         self._expires_at = expires_at
+        self._clock_ahead = clock_ahead
         self._began = monotonic()
         self._drawn_second = -1
         self._surface = _surface() if enabled else None
@@ -44,7 +57,9 @@ class WaitLine:
         elapsed = monotonic() - self._began
         if int(elapsed) > self._drawn_second:
             self._drawn_second = int(elapsed)
-            left = (self._expires_at - datetime.now(UTC)).total_seconds() if self._expires_at else None
+            left = None
+            if self._expires_at is not None:
+                left = (self._expires_at - hub_now(self._clock_ahead())).total_seconds()
             self._draw(wait_text(self._what, elapsed, left, state))
 
     def end(self, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 OPEN = "open"
 PAID = "paid"
@@ -20,6 +20,11 @@ _OPEN_AT_THE_HUB, _CLOSED_AT_THE_HUB = "OPEN", "CLOSED"
 def followed(clock_ahead: float) -> timedelta:
     """What to add to this computer's clock to have the hub's; nothing if they are more than a day apart."""
     return timedelta(seconds=clock_ahead if abs(clock_ahead) <= MOST_FOLLOWED else 0.0)
+
+
+def hub_now(clock_ahead: float) -> datetime:
+    """Now by the hub's clock, as far as it is followed; in UTC."""
+    return datetime.now(UTC) + followed(clock_ahead)
 
 
 def state_of(*, proven: bool, hub_status: str | None, late: bool) -> str:

@@ -10,6 +10,7 @@ import struct
 import time
 from contextlib import contextmanager
 from decimal import Decimal
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import WSMsgType, web
@@ -41,6 +42,7 @@ class ScriptedHub:
         greeting: Its reply to the handshake, frame by frame.
         invoices: What it has issued, as the list of invoices shows it.
         invocations: Every command it ran.
+        clock_ahead: Seconds that its clock is ahead of this computer's; None if it does not tell the time.
     """
 
     def __init__(self, lenient: Lenient) -> None:
@@ -50,6 +52,7 @@ class ScriptedHub:
         self.greeting = ["{}\x1e"]
         self.invoices: list[dict[str, Any]] = []
         self.invocations: list[dict[str, Any]] = []
+        self.clock_ahead: float | None = 0.0
         self._switches: dict[str, Any] = {}
         self._sockets: list[web.WebSocketResponse] = []
         self._held: list[Coroutine[Any, Any, None]] = []
@@ -151,7 +154,12 @@ class ScriptedHub:
         if switches.get("redirect") and request.path == "/hub/negotiate":
             target = self.url.replace("/hub", "/Redirected/v1")
             return web.json_response({"url": target, "accessToken": "redirected-token"})
-        return web.json_response(NEGOTIATED)
+        date = "" if self.clock_ahead is None else formatdate(self.time(), usegmt=True)
+        return web.json_response(NEGOTIATED, headers={"Date": date})
+
+    def time(self) -> float:
+        """Now by its clock, in seconds since 1970."""
+        return time.time() + (self.clock_ahead or 0.0)
 
     async def _serve(self, socket: web.WebSocketResponse) -> None:
         self._loop = asyncio.get_running_loop()
@@ -239,7 +247,7 @@ class ScriptedHub:
             amount_msat=int(amount_btc * 10**11),
             description=memo or "",
             expiry=(expiry_hours or 24) * 3600,
-            timestamp=int(time.time()),
+            timestamp=int(self.time()),
             payment_hash=hashlib.sha256(bytes([number])).digest(),
         )
         self.invoices.append({"id": f"inv_{number}", "status": "OPEN", "encodedPaymentRequest": text})

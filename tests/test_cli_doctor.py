@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
 from hercle_nb._signalr import negotiate
 from hercle_nb.cli import installed, reach
 from hercle_nb.config import resolve
 from tests.commands_run import run
 from tests.journals import sent
-from tests.lenient import lenient_server
+from tests.lenient import NEGOTIATED, lenient_server
 from tests.scripted import scripted_hub
 from tests.servers import KEY, self_signed
 
@@ -139,9 +140,19 @@ def test_certificate(tmp_path: Path, *, trusted: bool) -> None:
         assert "SSL_CERT_FILE" in found
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(3_600, "behind"), (-3_600, "ahead of"), (5, "")])
-def test_clock(monkeypatch: pytest.MonkeyPatch, server: HubProcess, seconds: int, said: str) -> None:
-    """A clock that is off is told by how much, and which way."""
+@pytest.mark.parametrize(
+    ("seconds", "said", "means"),
+    [
+        (3_600, "behind", "invoices here follow"),
+        (-3_600, "ahead of", "invoices here follow"),
+        (90_000, "behind", "too far for invoices here to follow"),
+        (5, "", ""),
+    ],
+)
+def test_clock(
+    monkeypatch: pytest.MonkeyPatch, server: HubProcess, seconds: int, said: str, means: str
+) -> None:
+    """A clock that is off is told by how much, which way, and what that means."""
     clock = time.time
 
     class Clock:
@@ -155,10 +166,23 @@ def test_clock(monkeypatch: pytest.MonkeyPatch, server: HubProcess, seconds: int
             line.text.removeprefix("clock: this computer's is ").partition(" s ")[0].replace(",", "")
         )
         assert abs(number - abs(seconds)) <= 2
-        assert f" s {said} the hub's" in line.text
+        assert f" s {said} the hub's, which" in line.text
+        assert means in line.text
         assert "set its clock" in line.advice
     assert (line.mark, line.text == "clock: at one with the hub's") == (
         ("note", False) if said else ("ok", True)
+    )
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Fri, 31 Dec 99999 23:59:59 GMT"])
+def test_no_clock(date: str) -> None:
+    """A hub that does not tell the time, or in no way that can be read, is a note."""
+    with lenient_server() as lenient:
+        lenient.negotiate = lambda _: web.json_response(NEGOTIATED, headers={"Date": date})
+        *_, line = reach._negotiate(lenient.url, resolve("sandbox", KEY, lenient.url).key)
+    assert (line.mark, line.text) == (
+        "note",
+        "clock: the hub does not tell the time, so invoices expire by this computer's",
     )
 
 

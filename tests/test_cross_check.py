@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 MEANT = 'if that is meant, connect with network="{}"'
 SENT_AT = NOW - timedelta(seconds=20)
 
+FOLLOWED = (
+    "; what is shown here follows the hub's, but wallets and other programs on this computer do not: "
+    "set it right"
+)
+NOT_FOLLOWED = (
+    ", which is too far to follow it: what is open or expired is told by this computer's; "
+    "check that it is right"
+)
+
 
 def checked(
     request: InvoiceRequest | None = None,
@@ -239,24 +248,23 @@ def test_without_a_time_of_sending() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clock_ahead", "says"),
+    ("clock_ahead", "says", "means"),
     [
-        (60.0, None),
-        (-60.0, None),
-        (60.6, "1 minute 1 second behind"),
-        (-90.0, "1 minute 30 seconds ahead of"),
-        (3_599.7, "1 hour behind"),
-        (-7_265.0, "2 hours 1 minute ahead of"),
-        (90_000.0, "1 day 1 hour behind"),
-        (2e11, "2,314,814 days 19 hours behind"),
+        (60.0, None, ""),
+        (-60.0, None, ""),
+        (60.6, "1 minute 1 second behind", FOLLOWED),
+        (-90.0, "1 minute 30 seconds ahead of", FOLLOWED),
+        (3_599.7, "1 hour behind", FOLLOWED),
+        (-7_265.0, "2 hours 1 minute ahead of", FOLLOWED),
+        (-86_400.0, "1 day ahead of", FOLLOWED),
+        (90_000.0, "1 day 1 hour behind", NOT_FOLLOWED),
+        (-90_000.0, "1 day 1 hour ahead of", NOT_FOLLOWED),
+        (2e11, "2,314,814 days 19 hours behind", NOT_FOLLOWED),
     ],
 )
-def test_clocks_that_differ(clock_ahead: float, says: str | None) -> None:
-    """A hub whose clock is more than a minute off is noted once, with the difference in words."""
-    note = (
-        f"this computer's clock is {says} the hub's; "
-        "check it, since it tells here when an invoice has expired"
-    )
+def test_clocks_that_differ(clock_ahead: float, says: str | None, means: str) -> None:
+    """A hub whose clock is more than a minute off is noted once: by how much, and whether it is followed."""
+    note = f"this computer's clock is {says} the hub's{means}"
     assert_only_notes(checked(clock_ahead=clock_ahead, sent_at=None), *([note] if says else []))
 
 

@@ -15,7 +15,7 @@ import hercle_nb as hercle
 from hercle_nb import payments
 from hercle_nb.widgets import _invoice_rows
 from hercle_nb.widgets.inspector import RequestReader
-from tests.answers import pay_to
+from tests.answers import NOW, pay_to
 from tests.faces import Browser, assert_harmless, html, settled, widgets
 from tests.fast import until
 from tests.hostile import HOSTILE
@@ -94,7 +94,7 @@ def test_rows(browser: Browser, inspector: InvoiceInspector, hub: hercle.Hub) ->
     assert inspector._table.columns[options["order"]["i"]]["name"] == "created_at"
     hub.create_invoice("0.001", "Coffee", client_id="order-17")
     until(browser.sent_rows)
-    assert browser.sent_rows()[0][:5] == [1, "open", "0.00100000", "100000", "Coffee"]
+    assert browser.sent_rows()[0][:6] == [1, "open", "0.00100000", "100000", None, "Coffee"]
 
 
 def test_select(browser: Browser, inspector: InvoiceInspector, hub: hercle.Hub) -> None:
@@ -225,6 +225,16 @@ def test_reader(reader: RequestReader) -> None:
         assert "Tea &amp; cake" in shown
         assert "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd" in shown
         assert read(reader, " ") == ""
+
+
+def test_reader_by_the_hubs_clock() -> None:
+    """Whether a payment request is late is told by the hub's clock where that is known."""
+    text = pay_to(timestamp=int(NOW.timestamp()) - 7_200, expiry=3_600)
+    for ahead, late in ((0.0, True), (-7_200.0, False), (-90_000.0, True)):
+        reader = RequestReader(lambda ahead=ahead: ahead)
+        assert ("not payable any more: expired" in read(reader, text)) == late
+        reader.close()
+    settled()
 
 
 def test_reader_vectors(reader: RequestReader) -> None:

@@ -210,6 +210,37 @@ def test_any_amount() -> None:
     assert page.images[0]["aria-label"] == f"QR code to pay any amount, valid until {EXPIRES}"
 
 
+def test_another_amount_than_asked_for() -> None:
+    """What the payment request asks for is the amount, and what was asked for stands beside it."""
+    asked = "asked for 0.00100000 BTC = 100\u202f000 sat"
+    assert f": 0.00000001 BTC = 1 sat ({asked}), 'Payment" in repr(DOUBTFUL)
+    assert page_of(DOUBTFUL).text.startswith(f"0.00000001 BTC 1 sat{asked}◷ open")
+    receipt = page_of(replace(DOUBTFUL, **PAID)).text
+    assert receipt.startswith(f"0.00000001 BTC 1 sat{asked}✓ paid")
+    chosen = answer(encodedPaymentRequest=pay_to(amount_msat=None))
+    assert f": any amount ({asked}), 'Payment" in repr(chosen)
+    assert page_of(chosen).text.startswith(f"Any amount the payer chooses it{asked}")
+    assert "asked for" not in repr(answer()) + page_of(answer()).text
+
+
+def test_unknown_amount() -> None:
+    """A payment request that cannot be read has an unknown amount, which is not any amount."""
+    unread = foreign("tea", amount_msat=None, payment_request="lnbcrt1x", payment_hash=None)
+    assert "): unknown amount, 'tea'" in repr(unread)
+    assert page_of(unread).text.startswith("Unknown amount the payment request cannot be read")
+
+
+def test_by_the_hubs_clock() -> None:
+    """Status, words and QR code follow the hub's clock up to a day, the times stay those in UTC."""
+    fresh = answer(encodedPaymentRequest=pay_to(timestamp=int(NOW.timestamp()) - 7_200, expiry=3_600))
+    fresh = replace(fresh, alarm=False, warnings=())
+    for hours, open_ in ((-2, True), (0, False), (2, False), (-25, False)):
+        told = replace(fresh, clock_ahead=hours * 3_600.0)
+        word = "expires" if open_ else "expired"
+        assert f"  {word} {time_text(fresh.expires_at)}, hub id" in repr(told)
+        assert bool(page_of(told).images) == bool(page_of(told).links) == open_
+
+
 def test_unreadable_request() -> None:
     """Of a payment request that cannot be read the text is shown, without key, hash and network."""
     text = page_of(answer(encodedPaymentRequest="<b>\u202e")).text

@@ -16,7 +16,7 @@ import hercle_nb as hercle
 from hercle_nb import amounts
 from hercle_nb.widgets import _invoice_rows
 from hercle_nb.widgets._invoice_rows import COLUMNS, InvoiceRows
-from tests.answers import foreign, pay_to
+from tests.answers import answer, foreign, pay_to
 from tests.faces import Browser
 from tests.fast import until
 from tests.hostile import HOSTILE
@@ -130,6 +130,7 @@ def test_created_here(hub: hercle.Hub) -> None:
         "status": "open",
         "amount_btc": "0.00100000",
         "amount_sat": "100000",
+        "asked_sat": None,
         "memo": "Coffee",
         "created_at": f"{invoice.created_at:%Y-%m-%dT%H:%M:%S}+00:00",
         "expires_at": f"{invoice.expires_at:%Y-%m-%dT%H:%M:%S}+00:00",
@@ -161,12 +162,20 @@ def test_created_elsewhere(hub: hercle.Hub, simulator: HubProcess) -> None:
 
 
 def test_any_amount(listed: hercle.Hub, scripted: ScriptedHub) -> None:
-    """What is not known is null: the amount where the payer chooses it, the hash where it cannot be read."""
+    """An amount that the payer chooses is called any; one that cannot be read is null, as is its hash."""
     scripted.invoices += [{"id": "inv_0", "encodedPaymentRequest": pay_to(amount_msat=None)}, *entries(1)]
     listed.refresh_invoices()
     chosen, unread = Shown(listed).rows()
-    assert (chosen["amount_btc"], chosen["amount_sat"]) == (None, None)
+    assert (chosen["amount_btc"], chosen["amount_sat"], chosen["asked_sat"]) == ("any", None, None)
     assert (unread["amount_btc"], unread["payment_hash"], unread["memo"]) == (None, None, None)
+
+
+def test_another_amount_than_asked_for() -> None:
+    """The amounts of a row are the payment request's, and what was asked for stands beside them."""
+    for msat, shown in ((1_500, ("0.000000015", "1.5")), (None, ("any", None))):
+        doubtful = answer(encodedPaymentRequest=pay_to(amount_msat=msat))
+        row = dict(zip(NAMES, _invoice_rows._row(1, doubtful, "open"), strict=True))
+        assert (row["amount_btc"], row["amount_sat"], row["asked_sat"]) == (*shown, "100000")
 
 
 def test_unknown_then_found(hub: hercle.Hub, simulator: HubProcess) -> None:

@@ -222,7 +222,11 @@ def test_as_reused() -> None:
     assert (reused.reused, reused.warnings) == (True, ())
     assert replace(reused, reused=False) == answer()
     late = answer(encodedPaymentRequest=pay_to(timestamp=int(NOW.timestamp()) - 90_000)).as_reused()
-    assert late.warnings == ("it has expired meanwhile; use another ClientId for a new one",)
+    assert late.warnings == (
+        "it has expired meanwhile, so wallets pay it no more; hub.refresh_invoices() tells whether it was "
+        "paid before; another ClientId makes a second invoice",
+    )
+    assert replace(late, warnings=(), clock_ahead=-7 * 3_600.0).as_reused().warnings == ()
     assert replace(late, preimage=PREIMAGE.hex()).as_reused().paid
 
 

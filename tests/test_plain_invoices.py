@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import hercle_nb as hercle
 from hercle_nb import payments
+from hercle_nb.widgets._invoice_rows import _row
+from hercle_nb.widgets._plain_invoices import _name
+from tests.answers import answer, pay_to
 from tests.faces import assert_harmless, html, settled
 from tests.fast import until
 from tests.hostile import HOSTILE
@@ -60,6 +64,22 @@ def numbers(table: Any) -> list[int]:
 def button(table: Any, label: str) -> Any:
     """The button of that label."""
     return next(one for one in table.children[0].children if getattr(one, "description", "") == label)
+
+
+def test_names() -> None:
+    """In the list to choose from, any amount is told from one that is unknown."""
+    made = answer(encodedPaymentRequest=pay_to(amount_msat=1_500))
+    unread = replace(made, amount_msat=None, payment_hash=None)
+    names = [
+        _name(_row(number, one, "open"))
+        for number, one in enumerate((made, replace(made, amount_msat=None), unread))
+    ]
+    memo = "Payment for services"
+    assert names == [
+        f"0: open, 0.000000015 BTC, {memo}",
+        f"1: open, any amount, {memo}",
+        f"2: open, unknown amount, {memo}",
+    ]
 
 
 def test_rows(table: Any, hub: hercle.Hub) -> None:

@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -39,12 +40,13 @@ class Negotiated:
     Attributes:
         url: http(s), with the connection's id.
         headers: The upgrade's headers, the token among them.
-        clock_ahead: Seconds that the hub's clock is ahead of ours, by its ``Date`` header; 0 without one.
+        clock_ahead: Seconds that the hub's clock is ahead of ours, by its ``Date`` header; None where that
+            cannot be told.
     """
 
     url: str
     headers: dict[str, str]
-    clock_ahead: float = 0.0
+    clock_ahead: float | None = None
 
 
 async def negotiate(url: str, key: Secret, key_source: str, *, timeout: float) -> Negotiated:
@@ -67,7 +69,8 @@ async def negotiate(url: str, key: Secret, key_source: str, *, timeout: float) -
         for _ in range(MAX_REDIRECTS + 1):
             answer, date = await _ask(session, url, token, key_source)
             if "url" not in answer:
-                ahead = _seconds_from_now(date) or 0.0
+                now = _seconds(date)
+                ahead = None if now is None else now - time.time()
                 return Negotiated(_connection_url(url, answer), _headers(jar, url, token), ahead)
             target = answer["url"]
             if not isinstance(target, str) or urlsplit(target).scheme not in ("http", "https"):
@@ -111,7 +114,8 @@ async def _ask(
     text = body.decode("utf-8", "replace")
     said = _quoted(text.replace(token, "[secure]"))  # a server may echo what it was sent
     if status != 200:
-        raise refused_by_status(status, url, key_source, said, _retry_after(headers.get("Retry-After")))
+        wait = _retry_after(headers.get("Retry-After"), headers.get("Date"))
+        raise refused_by_status(status, url, key_source, said, wait)
     try:
         answer = _json.decode(text)
     except ValueError:
@@ -168,19 +172,21 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _retry_after(text: str | None) -> float | None:
-    """``Retry-After``, seconds or a date, as seconds from now."""
+def _retry_after(text: str | None, date: str | None) -> float | None:
+    """``Retry-After``, seconds or a time by the server's own clock, as seconds from now."""
     if text and text.isascii() and text.isdigit():
         return float(text)
-    seconds = _seconds_from_now(text)
-    return None if seconds is None else max(0.0, seconds)
+    then, now = _seconds(text), _seconds(date)
+    return None if then is None else max(0.0, then - (time.time() if now is None else now))
 
 
-def _seconds_from_now(date: str | None) -> float | None:
-    """An HTTP date as seconds from now; None for anything else."""
+def _seconds(date: str | None) -> float | None:
+    """An HTTP date in seconds since 1970; None for anything else."""
     try:
-        return parsedate_to_datetime(date).timestamp() - time.time() if date else None
-    except ValueError:
+        moment = parsedate_to_datetime(date or "")
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC)  # "-0000": the local clock's would be a guess
+        return moment.timestamp()
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # whatever its parts overflow or lack
         return None
 
 

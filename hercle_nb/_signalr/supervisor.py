@@ -46,7 +46,6 @@ class Supervisor:
         attempts: Attempts to connect, in all.
         connections: Connections that came about.
         closed_here: It ended by `close`.
-        clock_ahead: Seconds that the hub's clock is ahead of ours.
         key: The key of the last attempt; None before the first.
         pace: What delays are multiplied with.
     """
@@ -66,8 +65,8 @@ class Supervisor:
         self.attempts = 0
         self.connections = 0
         self.closed_here = False
-        self.clock_ahead = 0.0
-        self._hub_time, self._measured = time.time(), time.monotonic()
+        self._hub_clock = time.time() - time.monotonic()  # what the hub's is ahead of the monotonic one
+        self._hub_clock_known = False
         self.pace = (timings or Timings()).pace
         self.key: Secret | None = None
         self._url = url
@@ -162,7 +161,12 @@ class Supervisor:
 
     def hub_time(self) -> float:
         """Now by the hub's clock, in seconds since 1970, whatever becomes of this computer's meanwhile."""
-        return self._hub_time + time.monotonic() - self._measured
+        return self._hub_clock + time.monotonic()
+
+    @property
+    def clock_ahead(self) -> float:
+        """Seconds that the hub's clock is ahead of this computer's as it is set now; 0 where not known."""
+        return self.hub_time() - time.time() if self._hub_clock_known else 0.0
 
     def silence(self) -> float | None:
         """Seconds since the last message of the present connection; None without one."""
@@ -178,8 +182,8 @@ class Supervisor:
         target = await negotiate(self._url, key, self._key.source, timeout=self._timings.negotiate)
         transport = HubTransport(target, self._owner, self._timings)
         await transport.open(self._key.source)
-        self.clock_ahead = target.clock_ahead
-        self._hub_time, self._measured = time.time() + target.clock_ahead, time.monotonic()
+        self._hub_clock = time.time() + (target.clock_ahead or 0.0) - time.monotonic()
+        self._hub_clock_known = target.clock_ahead is not None
         return transport
 
     async def _keep(self, transport: HubTransport) -> None:

@@ -19,6 +19,7 @@ from hercle_nb.config import is_loopback, resolve, resolve_environment
 from hercle_nb.errors import CommandRejected, ConfigurationError, HercleError, JournalError
 from hercle_nb.hub import connect
 from hercle_nb.journal.place import find_place
+from hercle_nb.states import followed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -139,16 +140,26 @@ def _negotiate(url: str, key: ApiKey | None) -> Iterator[Finding]:
         yield Finding("BAD", f"negotiate: {error}")
         return
     yield Finding("ok", f"negotiate: the hub takes the key, in {_ms(began)}")
-    skew = negotiated.clock_ahead
-    if abs(skew) > _SKEW:
-        yield Finding(
-            "note",
-            f"clock: this computer's is {abs(skew):,.0f} s {'behind' if skew > 0 else 'ahead of'} the hub's, "
-            "so that invoices seem to expire late or early",
-            "Let this computer set its clock by the network",
-        )
-    else:
-        yield Finding("ok", "clock: at one with the hub's")
+    yield _clock(negotiated.clock_ahead)
+
+
+def _clock(ahead: float | None) -> Finding:
+    """How the hub's clock and this computer's agree."""
+    if ahead is None:
+        return Finding("note", "clock: the hub does not tell the time, so invoices expire by this computer's")
+    if abs(ahead) <= _SKEW:
+        return Finding("ok", "clock: at one with the hub's")
+    off = f"{abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'} the hub's"
+    means = (
+        "which invoices here follow; wallets and other programs on this computer do not"
+        if followed(ahead)
+        else "which is too far for invoices here to follow it"
+    )
+    return Finding(
+        "note",
+        f"clock: this computer's is {off}, {means}",
+        "Let this computer set its clock by the network",
+    )
 
 
 def _round_trip(found: Settings) -> Iterator[Finding]:

@@ -210,11 +210,13 @@ class Console:
 
         async def run() -> str:
             invoice = await hub._core.creating.create(request, hub.timeout)
+            asked = invoice.asked_msat
             return json_text(
                 {
                     "id": invoice.id,
                     "clientId": invoice.client_id,
                     "amountBtc": invoice.amount_btc,
+                    **({} if asked is None else {"askedBtc": amounts.msat_to_btc(asked)}),
                     "expiresAt": invoice.expires_at.isoformat(),
                     "encodedPaymentRequest": invoice.payment_request,
                     "warnings": invoice.warnings,

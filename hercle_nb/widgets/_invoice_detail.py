@@ -16,6 +16,7 @@ from hercle_nb.display import amount_heading, card, code, facts, line, time_text
 from hercle_nb.errors import HercleError
 from hercle_nb.invoices import Invoice
 from hercle_nb.listed import verified
+from hercle_nb.payment_request_display import payment_request_card
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._box import Box
 from hercle_nb.widgets._frontend import LiveWidget
@@ -78,7 +79,8 @@ class InvoiceDetail(Box):
             invoice = verified(item)
             if invoice.decoded is not None:
                 note = "<p>It is paid, so nobody is to pay this again.</p>" if invoice.paid else ""
-                self._decoded.show("Decoded payment request", f"{note}{invoice.decoded._repr_html_()}")
+                decoded = payment_request_card(invoice.decoded, invoice.clock_ahead)
+                self._decoded.show("Decoded payment request", f"{note}{decoded}")
             listed = hub._core.book.listed(item)
             told = "The hub's list has not shown it so far; Refresh asks for it."
             self._raw.show("Raw JSON", f"<p>{told}</p>" if listed is None else json_html(json_text(listed)))

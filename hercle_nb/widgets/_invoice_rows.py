@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hercle_nb import amounts
 from hercle_nb.display import STATUS_ICONS, count
+from hercle_nb.invoice_display import is_unread
 from hercle_nb.invoices import Invoice
 from hercle_nb.states import STATES, state_of_creation
 from hercle_nb.widgets._event_rows import bounded
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Item: TypeAlias = "Invoice | Call"  # of a creation that came to no invoice, the call
 
+ANY = "any"  # in place of an amount that the payer chooses
 COLUMNS = [
     Column("number", "No.", kind="number", width="4.5em"),
     Column(
@@ -30,8 +32,9 @@ COLUMNS = [
         filter="choice",
         labels={state: f"{STATUS_ICONS[state]} {state}" for state in STATES},
     ),
-    Column("amount_btc", "BTC", kind="amount", width="8em"),
+    Column("amount_btc", "BTC", kind="amount", width="8em", labels={ANY: "any amount"}),
     Column("amount_sat", "sat", kind="amount", width="7.5em", filter="range", unit="sat"),
+    Column("asked_sat", "Asked (sat)", kind="amount", width="7.5em"),
     Column("memo", "Memo", width="15em"),
     Column("created_at", "Created (UTC)", kind="moment", width="13.5em", filter="days", unit="UTC"),
     Column("expires_at", "Expires (UTC)", kind="moment", width="13.5em"),
@@ -40,7 +43,7 @@ COLUMNS = [
     Column("id", "Hub id", width="10em"),
     Column("payment_hash", "Payment hash", width="10em"),
 ]
-NEWEST_FIRST = 5  # the column to sort by
+NEWEST_FIRST = 6  # the column to sort by
 
 _LONGEST = 300  # characters of a text
 _PIECE = 200  # rows at a time
@@ -162,11 +165,13 @@ def _row(number: int, item: Item, status: str) -> Row:
     asked = item if isinstance(item, Invoice) else item.request
     msat = None if asked is None else asked.amount_msat
     invoice = item if isinstance(item, Invoice) else None
+    by_payer = invoice is not None and not is_unread(invoice)
     return [
         number,
         status,
-        None if msat is None else _btc(msat),
+        _btc(msat) if msat is not None else ANY if by_payer else None,
         None if msat is None else _sat(msat),
+        None if invoice is None or invoice.asked_msat is None else _sat(invoice.asked_msat),
         bounded(None if asked is None else asked.memo, _LONGEST),
         _iso(item.created_at if isinstance(item, Invoice) else item.sent_at),
         _iso(None if invoice is None else invoice.expires_at),

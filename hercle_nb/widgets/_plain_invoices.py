@@ -9,7 +9,7 @@ import ipywidgets
 from hercle_nb.states import STATES
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._box import Box, sendable
-from hercle_nb.widgets._invoice_rows import COLUMNS, InvoiceRows
+from hercle_nb.widgets._invoice_rows import ANY, COLUMNS, InvoiceRows
 from hercle_nb.widgets._plain import SHOWN, table_html
 from hercle_nb.widgets._table import failure
 
@@ -110,5 +110,6 @@ def _fits(row: Row, text: str, state: str) -> bool:
 
 
 def _name(row: Row) -> str:
-    number, status, btc, _, memo = row[:5]
-    return f"{number}: {status}, {btc or 'any amount'} BTC, {memo or 'no memo'}"[:120]
+    number, status, btc, _, _, memo = row[:6]
+    amount = "any amount" if btc == ANY else "unknown amount" if btc is None else f"{btc} BTC"
+    return f"{number}: {status}, {amount}, {memo or 'no memo'}"[:120]

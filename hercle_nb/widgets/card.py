@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -15,7 +16,7 @@ from hercle_nb.display import card, warnings
 from hercle_nb.errors import ConnectionFailed, HercleError, InvalidRequest
 from hercle_nb.invoice_display import invoice_card
 from hercle_nb.lists import TIMEOUT
-from hercle_nb.states import CLOSED, OPEN, PAID, REJECTED
+from hercle_nb.states import CLOSED, OPEN, PAID, REJECTED, hub_now
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._box import Box, close, sendable
 from hercle_nb.widgets._frontend import LiveWidget, available
@@ -69,6 +70,11 @@ class InvoiceCard(Box):
         if self._live is None:
             self._tick()
 
+    @property
+    def clock_ahead(self) -> float:
+        """Seconds that the hub's clock is ahead of this computer's, as far as the invoice tells."""
+        return self._invoice.clock_ahead
+
     def last_state(self) -> str:
         """The static card."""
         return str(self._html.value)
@@ -116,7 +122,9 @@ class InvoiceCard(Box):
             return
         self._invoice = invoice = self._as_it_stands(hub)
         status = invoice.status
-        hopeful = status not in (PAID, CLOSED) and datetime.now(UTC) < invoice.expires_at + _LAST_LOOK
+        hopeful = (
+            status not in (PAID, CLOSED) and hub_now(invoice.clock_ahead) < invoice.expires_at + _LAST_LOOK
+        )
         if not hopeful or time.monotonic() > self._shown_until:
             self._rest()
         elif self._watch is None:
@@ -141,6 +149,7 @@ class InvoiceCard(Box):
                 now = hub._core.book.find(self._invoice)
             except InvalidRequest:  # another kernel's: as it was
                 return self._invoice
+        now = replace(now, clock_ahead=hub._core.supervisor.clock_ahead or now.clock_ahead)
         return now.as_reused() if self._invoice.reused else now
 
     def _refusal(self, hub: Hub) -> CommandRejected | None:
@@ -202,19 +211,25 @@ class LiveLine(LiveWidget):
 
     Attributes:
         facts: ``status``; ``request``, the payment request, empty where nobody should pay it; ``expires``, in
-            milliseconds since 1970; ``pay``, the label of the button that pays, if there is one; ``note``.
+            milliseconds since 1970; ``pay``, the label of the button that pays, if there is one; ``note``. As
+            they are sent, ``now`` is the time by the hub's clock, likewise: the browser's may be another.
     """
 
-    facts: Any = traitlets.Dict().tag(sync=True)
+    facts: Any = traitlets.Dict().tag(sync=True, to_json=lambda facts, line: facts | {"now": line.now()})
 
     def __init__(self, card: InvoiceCard, facts: dict[str, Any]) -> None:
         self._card = card
         super().__init__(face="card", facts=facts)
 
+    def now(self) -> int:
+        """Now by the hub's clock, in milliseconds since 1970."""
+        return int(hub_now(self._card.clock_ahead).timestamp() * 1_000)
+
     def _answer(self, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if kind in ("hello", "here"):
             self._card.seen(here=True)
+            self.send_state("facts")  # for the time in it
         elif kind == "bye":
             self._card.seen(here=False)
             self.send({"type": "anyone"})

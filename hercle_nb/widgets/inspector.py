@@ -15,6 +15,7 @@ from hercle_nb.display import card, warnings
 from hercle_nb.errors import HercleError
 from hercle_nb.invoices import Invoice
 from hercle_nb.lists import TIMEOUT
+from hercle_nb.payment_request_display import payment_request_card
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._box import Box, close
 from hercle_nb.widgets._frontend import Region, available
@@ -74,7 +75,7 @@ class InvoiceInspector(Box):
         self._on("wait", lambda _: self._wait())
         self._on("export", self._export)
         region = [] if self._plain else [Region(LABEL)]
-        super().__init__([*region, self._table, self._detail, RequestReader()])
+        super().__init__([*region, self._table, self._detail, RequestReader(self._clock_ahead)])
         self.add_class("hn-inspector")
         self._ticker = _interface.every(_TICK, self._follow, self._fail)
 
@@ -94,6 +95,11 @@ class InvoiceInspector(Box):
             self._hub = self._rows = None
         self._ticker.cancel()
         super().close()
+
+    def _clock_ahead(self) -> float:
+        """Seconds that the hub's clock is ahead of this computer's."""
+        hub = self._hub
+        return 0.0 if hub is None else hub._core.supervisor.clock_ahead
 
     def _on(self, kind: str, work: Callable[[dict[str, Any]], object]) -> None:
         """Do something when the table says so; what goes wrong with it is a notice."""
@@ -178,9 +184,14 @@ class InvoiceInspector(Box):
 
 
 class RequestReader(Box):
-    """A field for any payment request, which is taken apart without a hub."""
+    """A field for any payment request, which is taken apart without a hub.
 
-    def __init__(self) -> None:
+    Args:
+        clock_ahead: Asked for the seconds that the hub's clock is ahead of this computer's.
+    """
+
+    def __init__(self, clock_ahead: Callable[[], float] = float) -> None:
+        self._clock_ahead = clock_ahead
         self._text = ipywidgets.Textarea(
             description="Decode a payment request",
             placeholder="lnbc… or a lightning: link; the hub is not asked",
@@ -195,8 +206,10 @@ class RequestReader(Box):
 
     def _read(self, text: str) -> None:
         try:
-            empty = not text or text.isspace()
-            self._shown.value = "" if empty else decode_payment_request(text)._repr_html_()
+            shown = ""
+            if text and not text.isspace():
+                shown = payment_request_card(decode_payment_request(text), self._clock_ahead())
+            self._shown.value = shown
         except HercleError as error:
             self._shown.value = card(warnings([str(error)]))
 

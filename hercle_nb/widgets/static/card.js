@@ -2,7 +2,14 @@
 
 function card(model) {
   const presence = new Presence(model);
+  let ahead; // milliseconds of the hub's clock before this browser's
+  const measure = () => {
+    ahead = model.get("facts").now - Date.now();
+  };
+  measure();
+  model.on("change:facts", measure);
   return (el) => {
+    if (dead(el) && !presence.views.size) ahead = Math.max(ahead, 0); // of a saved page, which is older than that
     const left = make("span", { role: "timer", class: "hn-left" });
     const when = make("span", { class: "hn-quiet" });
     const note = make("span", { class: "hn-warning", "aria-live": "polite" });
@@ -19,7 +26,7 @@ function card(model) {
     const draw = () => {
       const focused = face.contains(document.activeElement) ? document.activeElement : null;
       const { status, expires, pay: label, note: words } = model.get("facts");
-      const seconds = Math.round((expires - Date.now()) / 1000);
+      const seconds = Math.round((expires - ahead - Date.now()) / 1000);
       const open = status === "open" && seconds > 0;
       // what can be paid no more must not look as if it could, even where no kernel can say so
       el.closest(".hn-card")?.classList.toggle("hn-late", status !== "paid" && seconds <= 0);

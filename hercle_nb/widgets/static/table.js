@@ -352,9 +352,12 @@ class TableView {
     });
     if (!this.#order) return rows;
     const { i, down } = this.#order;
-    const value = ["number", "amount"].includes(this.#columns[i].kind) ? (row) => Number(row.values[i]) : (row) => row.values[i];
+    const { kind, labels } = this.#columns[i];
+    const counts = ["number", "amount"].includes(kind);
+    const value = counts ? (row) => Number(row.values[i]) : (row) => row.values[i];
+    const none = (row) => row.values[i] === null || (counts && row.values[i] in labels); // a word in place of a number
     const compare = (a, b) => {
-      if (a.values[i] === null || b.values[i] === null) return (a.values[i] === null) - (b.values[i] === null);
+      if (none(a) || none(b)) return none(a) - none(b);
       const [first, second] = down ? [b, a] : [a, b];
       return value(first) < value(second) ? -1 : value(first) > value(second) ? 1 : first.key - second.key;
     };
