@@ -132,7 +132,7 @@ class Memory:
             await self._know_key()
             if self._core.supervisor.state == "connected":
                 await self._know_account(patience)
-            if self._shows_anothers():
+            if self._shows_foreign():
                 self._forget()
                 self._unread = [await self.journal.changes()]
             unread, self._unread = self._unread, []
@@ -271,11 +271,11 @@ class Memory:
         current = self._fingerprint_of == self._core.supervisor.key
         return self._accounts.whose(key, self._fingerprint) if current else Whose.NOT_TOLD
 
-    def _shows_anothers(self) -> bool:
+    def _shows_foreign(self) -> bool:
         """Whether something known here is another account's: the key was changed while the hub was in use."""
         book = self._core.book
         calls = [*book.creations.values(), *book.others.values()]
-        return any(self.whose(call) is Whose.ANOTHERS for call in calls)
+        return any(self.whose(call) is Whose.FOREIGN for call in calls)
 
     def _forget(self) -> None:
         """Let everything go that the journal knows, to read it again."""
@@ -291,8 +291,8 @@ class Memory:
         whose = {key: self._whose(key) for key in {row.key for row in self._aside_commands}}
         whose |= {key: self._whose(key) for key in {row[_KEY] for row in self._aside_invoices}}
         commands_, invoices = self._aside_commands, self._aside_invoices
-        self._aside_commands = [row for row in commands_ if whose[row.key] is Whose.ANOTHERS]
-        self._aside_invoices = [row for row in invoices if whose[row[_KEY]] is Whose.ANOTHERS]
+        self._aside_commands = [row for row in commands_ if whose[row.key] is Whose.FOREIGN]
+        self._aside_invoices = [row for row in invoices if whose[row[_KEY]] is Whose.FOREIGN]
         self._aside_ids = {row.client_id for row in self._aside_commands if row.client_id}
         self._aside_ids |= {row[_CLIENT_ID] for row in self._aside_invoices if row[_CLIENT_ID]}
         self._not_ours |= {
@@ -304,8 +304,8 @@ class Memory:
             invoice: key for invoice, key in self._not_ours.items() if self._whose(key) is not Whose.OURS
         }
         self._core.book.clock_ahead = self._core.supervisor.clock_ahead or None
-        ours = [row for row in commands_ if whose[row.key] is not Whose.ANOTHERS]
-        shown = [row for row in invoices if whose[row[_KEY]] is not Whose.ANOTHERS]
+        ours = [row for row in commands_ if whose[row.key] is not Whose.FOREIGN]
+        shown = [row for row in invoices if whose[row[_KEY]] is not Whose.FOREIGN]
         for call in self._core.book.remember(ours, shown):
             self._core.expect(call)
         self._time_senders()
@@ -443,7 +443,7 @@ class Memory:
             alike = [made for made in self._batches.values() if made.digest == digest and not made.named]
             return next((made for made in reversed(alike) if made.batch_id in sent), None)
         rows = await self.journal.unnamed_batches(digest)
-        return next((made_of(row) for row in rows if self._whose(row.key) is not Whose.ANOTHERS), None)
+        return next((made_of(row) for row in rows if self._whose(row.key) is not Whose.FOREIGN), None)
 
     async def settle(self, timeout: float) -> None:
         """Wait for what a list has settled to be durable, if anything is not."""
