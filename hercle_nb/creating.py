@@ -28,7 +28,10 @@ class Creating:
     def as_known(self, request: InvoiceRequest) -> InvoiceRequest:
         """A request under the ClientId that it is known by: version 0.1 may have made another one of it."""
         known = self._core.book.used(request.client_id)
-        return request if known is None else request.under(str(known.client_id))
+        if known is None or known.client_id == request.client_id:
+            return request
+        self._core.memory.found_older(str(known.client_id), request.client_id)
+        return request.under(str(known.client_id))
 
     async def create(
         self, request: InvoiceRequest, timeout: float, batch: str | None = None, row_key: str | None = None

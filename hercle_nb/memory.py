@@ -15,7 +15,7 @@ from hercle_nb import _json, commands
 from hercle_nb.accounts import Accounts, Whose, user_id_of
 from hercle_nb.bolt11 import canonical
 from hercle_nb.book import key_of
-from hercle_nb.client_ids import spellings
+from hercle_nb.client_ids import carrying, spellings
 from hercle_nb.errors import HercleError, InvalidRequest, JournalError
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.journal.rows import (
@@ -82,6 +82,7 @@ class Memory:
         self._fingerprint = ""
         self._fingerprint_of: Secret | None = None
         self._accounts = Accounts()
+        self._older: set[tuple[str, str]] = set()  # ClientIds of version 0.1, and of today
         self._batches: dict[str, Made] = {}  # by batch_id, as they were first begun here
         self._asked: set[str] = set()  # of which keys the hub was asked whose they are
         self._settled_for: Secret | None = None  # the key of which that is settled
@@ -129,6 +130,8 @@ class Memory:
             self._unread.append(await self.journal.changes())
             for changes in self._unread:
                 self._accounts.take(changes.holders)
+                for older, today in changes.older:
+                    carrying(today, [older])
             await self._know_key()
             if self._core.supervisor.state == "connected":
                 await self._know_account(patience)
@@ -508,6 +511,12 @@ class Memory:
         """Take the journal's invoices apart, away from the hub's thread."""
         if self.journal is not None and self._core.book.forgetful:
             await asyncio.to_thread(self._core.book.recall)
+
+    def found_older(self, client_id: str, today: str) -> None:
+        """A ClientId of today was looked up and found as the one that version 0.1 made of the same parts."""
+        if self.journal is not None and (client_id, today) not in self._older:
+            self._older.add((client_id, today))
+            self.journal.note_older(client_id, today)
 
     async def recall_of(self, client_id: str) -> None:
         """As `recall`, where a ClientId may be in the journal under what version 0.1 made of it."""

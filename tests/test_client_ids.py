@@ -25,6 +25,7 @@ import hercle_nb as hercle
 from hercle_nb.client_ids import carrying, part_text, spellings
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest, check_client_id
+from hercle_nb.simulator import Simulator
 from tests.answers import ask, id_of_0_1
 
 UNSEEN = [0xAD, 0x200B, 0x2060, 0xFEFF, 0x200E, 0x200F, 0x61C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -319,3 +320,54 @@ def test_importing_needs_no_pandas() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "set()\n"
+
+
+def test_the_upgrade_makes_no_second_invoice(journal_file: str) -> None:
+    """What 0.1 made under its own id is found by the id of now, in calls, batches, look-ups and resolve."""
+    now, before = hercle.client_id("tea", 17.0), id_of_0_1("tea", 17.0)
+    assert now != before
+    with Simulator() as simulator:
+        place = {"url": simulator.url, "api_key": simulator.api_key, "journal": journal_file}
+        with hercle.connect(**place) as hub:
+            made = hub.create_invoice(amount_sat=5, client_id=before)
+            row = hub.create_invoice(amount_sat=6, client_id=id_of_0_1("batch", "b", "key", "Cafe\u0301"))
+            simulator.faults.noReply = True
+            with pytest.raises(hercle.OutcomeUnknown):
+                hub.create_invoice(amount_sat=7, client_id=id_of_0_1("lost", 1.0), timeout=0.3)
+            simulator.faults.clear()
+        for _ in range(2):  # and once more with what the journal knows
+            with hercle.connect(**place) as hub:
+                assert hub.create_invoice(amount_sat=5, client_id=now).payment_request == made.payment_request
+                assert hub.create_invoice(amount_sat=5, client_id=str(now)).client_id == before
+                assert hub.invoice(now).client_id == before
+                assert hub.resolve(hercle.client_id("lost", 1.0)).outcome == "adopted"
+                with pytest.raises(InvalidRequest, match="was used for another invoice"):
+                    hub.create_invoice(amount_sat=8, client_id=now)
+                for call in (hub.command, lambda *args, client_id: hub.invoke(args[0], client_id, *args[1:])):
+                    with pytest.raises(InvalidRequest, match="was used for another invoice"):
+                        call("CreateLightningInvoice", 1, None, None, client_id=now)
+                table = pd.DataFrame({"Order": ["Cafe\u0301"], "amount_sat": [6]})
+                frame = hub.create_invoices(table, batch_id="b", key="Order", progress=False)
+                assert frame["client_id"].tolist() == [row.client_id]
+                ids = pd.DataFrame({"client_id": [now], "amount_sat": [5]})  # a column keeps texts alone
+                assert hub.create_invoices(ids, progress=False)["id"].tolist() == [made.id]
+        assert len(simulator._server.state.invoices) == 3
+
+
+def test_an_id_that_was_stored_finds_it_too(journal_file: str) -> None:
+    """Once an id of now has found what 0.1 made, its bare text does so in any later process."""
+    now, before = hercle.client_id("tea", 18.0), id_of_0_1("tea", 18.0)
+    with Simulator() as simulator:
+        place = {"url": simulator.url, "api_key": simulator.api_key, "journal": journal_file}
+        with hercle.connect(**place) as hub:
+            hub.create_invoice(amount_sat=5, client_id=before)
+            assert hub.create_invoice(amount_sat=5, client_id=now).client_id == before
+        code = (
+            "import hercle_nb as hercle, sys; url, key, journal, now = sys.argv[1:]\n"
+            "with hercle.connect(url=url, api_key=key, journal=journal) as hub:\n"
+            "    print(hub.create_invoice(amount_sat=5, client_id=now).client_id)"
+        )
+        arguments = [simulator.url, simulator.api_key, journal_file, str(now)]
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+        assert done.stdout.strip() == before, done.stderr
+        assert len(simulator._server.state.invoices) == 1
