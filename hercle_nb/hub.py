@@ -147,10 +147,10 @@ class Hub(Face):
 
         Raises:
             InvalidRequest: An argument breaks a rule, the amount is above ``max_btc`` of `connect`, or the
-                ClientId was used with other arguments, or with another key; nothing was sent.
+                ClientId was used with other arguments, or for another account; nothing was sent.
             CommandRejected: The hub refused, with its words.
-            OutcomeUnknown: It was sent, and no answer came, the connection was lost, or the journal could not
-                keep the answer.
+            OutcomeUnknown: It was sent, and no answer came or one without a payment request, the connection
+                was lost, or the journal could not keep the answer.
             HubTimeout: It could not be sent in time.
             JournalError: The journal could not be written; nothing was sent.
             ConnectionFailed: The hub is closed.
@@ -315,7 +315,8 @@ class Hub(Face):
             What was found; its ``outcome`` is ``adopted``, ``not found``, ``several`` or ``dismissed``.
 
         Raises:
-            InvalidRequest: No such command is of unknown outcome, or another key sent it.
+            InvalidRequest: No such command is of unknown outcome; or another key sent it, and whether that is
+                one of this account cannot be told.
             CommandRejected: The hub has refused it since, or refused to show its list.
             HubTimeout: No list in time.
             JournalError: The decision could not be written.

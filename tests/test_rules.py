@@ -298,8 +298,9 @@ def test_a_client_id_used_again() -> None:
         again = hub.create_invoice(Decimal("0.00100"), "tea", 24.0, client_id="a")  # type: ignore[arg-type]
         assert (again.id, again.reused) == (first.id, True)
         message = (
-            "The ClientId a was used for another invoice (0.001 BTC, memo 'tea', expiry 24 h); "
-            "nothing was sent. Give this one a client_id of its own."
+            "The ClientId a was used for another invoice (0.001 BTC, memo 'tea', expiry 24 h), which is "
+            "open: see hub.invoice('a'). This asks for 0.001 BTC, memo 'coffee', expiry 24 h. So nothing was "
+            "sent; another client_id makes a second invoice beside it."
         )
         with pytest.raises(hercle.InvalidRequest, match=f"^{re.escape(message)}$"):
             hub.create_invoice(0.001, "coffee", 24, client_id="a")
