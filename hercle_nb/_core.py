@@ -264,7 +264,7 @@ class Core:
             return
         await self.memory.know_account(timeout)
         await self.memory.recall_of(call.client_id)
-        self.memory.check_account(call.client_id)
+        self.memory.account.check(call.client_id)
         if (known := self.book.used(call.client_id)) is not None:
             raise used(known)
 

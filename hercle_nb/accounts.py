@@ -48,10 +48,10 @@ class Accounts:
         self._holders: dict[str, Holder] = {}
         self.take(holders)
 
-    def take(self, holders: Iterable[Holder]) -> None:
-        """Take in what somebody else found out."""
-        for holder in holders:
-            self.join(holder.key, holder.user_id, [holder.account])
+    def take(self, holders: Iterable[Holder]) -> bool:
+        """Take in what somebody else found out; whether any of it is new."""
+        news = [self.join(holder.key, holder.user_id, [holder.account]) for holder in holders]
+        return any(news)
 
     def knows(self, key: str) -> bool:
         """Whether the hub has said whose a key is."""

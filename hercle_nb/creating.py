@@ -75,7 +75,7 @@ class Creating:
         Raises:
             InvalidRequest: It was.
         """
-        self._core.memory.check_account(request.client_id)
+        self._core.memory.account.check(request.client_id)
         known = self._core.book.used(request.client_id)
         if known is not None and known.request != request:
             raise used(known, request)
@@ -174,7 +174,7 @@ class Creating:
         if known.invoice is None:
             dismissed = "it was dismissed by hub.resolve(…, dismiss=True)"
             raise known.lost(dismissed if known.dismissed else "its answer has not come so far")
-        doubt = self._core.memory.doubt(known)
+        doubt = self._core.memory.account.doubt(known)
         return known.invoice.as_reused(*filter(None, [doubt]))
 
     def drop(self, call: Call) -> None:

@@ -77,7 +77,7 @@ class Lists:
         found = settled_by_list(unsettled, event.data, claimed, now=core.supervisor.hub_time())
         for creation, listed in found.items():
             waited_for = creation.elsewhere or (creation.lost_at is None and creation.waiting)
-            if creation.dismissed or waited_for or core.memory.whose(creation) is not Whose.OURS:
+            if creation.dismissed or waited_for or core.memory.account.whose(creation) is not Whose.OURS:
                 continue  # it was among the candidates all the same, so that no other takes its invoice
             how = "the hub's list" if creation.named_id is None else "the id that the hub's answer named"
             core.creating.adopt(creation, listed.fields, event, f"matched by {how}")
@@ -106,7 +106,7 @@ class Lists:
         call = book.used(client_id)
         done = call is not None and call.request is None and call.settled
         if call is None or done or (not call.settled and (call.waiting or call.elsewhere)):
-            memory.check_account(client_id)
+            memory.account.check(client_id)
             raise InvalidRequest(
                 f"No command {client_id!r} is of unknown outcome; hub.unresolved lists those that are."
             )
@@ -121,7 +121,7 @@ class Lists:
             raise call.rejection
         if call.invoice is not None:
             return Resolution(client_id, "adopted", call.invoice)
-        if memory.whose(call) is not Whose.OURS:
+        if memory.account.whose(call) is not Whose.OURS:
             raise InvalidRequest(
                 f"{client_id} was sent with another API key, and whether that is one of this account cannot "
                 "be told: the hub names no userId, and its list shows no invoice of that key. It stays open; "

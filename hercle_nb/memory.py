@@ -11,18 +11,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb import _json, commands
-from hercle_nb.accounts import Accounts, Whose, user_id_of
+from hercle_nb import _json
+from hercle_nb.accounts import Whose
+from hercle_nb.aside import KEY
 from hercle_nb.bolt11 import canonical
 from hercle_nb.book import key_of
 from hercle_nb.client_ids import carrying, spellings
 from hercle_nb.errors import HercleError, InvalidRequest, JournalError
-from hercle_nb.invoice_request import check_client_id
 from hercle_nb.journal.rows import (
     ANSWER,
     COMPLETION,
     DONE,
-    ENTRY,
     LISTED,
     call_of,
     digest,
@@ -30,6 +29,7 @@ from hercle_nb.journal.rows import (
     made_of,
     refusal_text,
 )
+from hercle_nb.own_account import OwnAccount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +47,6 @@ logger = logging.getLogger("hercle_nb")
 
 _LOOK = 0.2  # seconds between two looks for the answer to what another kernel is creating
 _PATIENCE = 5.0  # seconds for the hub to say whose a key is
-_CLIENT_ID, _ID, _REQUEST, _KEY = map(ENTRY.index, ("client_id", "id", "payment_request", "key"))
 
 
 class KnownToJournal(HercleError):
@@ -72,6 +71,7 @@ class Memory:
 
     Attributes:
         journal: Its journal; None for none.
+        account: Whose the key is, and what other keys did.
     """
 
     def __init__(self, core: Core) -> None:
@@ -79,19 +79,12 @@ class Memory:
         self._earlier: list[Call] = []
         self._failure = ""
         self._core = core
-        self._fingerprint = ""
-        self._fingerprint_of: Secret | None = None
-        self._accounts = Accounts()
         self._older: set[tuple[str, str]] = set()  # ClientIds of version 0.1, and of today
         self._batches: dict[str, Made] = {}  # by batch_id, as they were first begun here
-        self._asked: set[str] = set()  # of which keys the hub was asked whose they are
-        self._settled_for: Secret | None = None  # the key of which that is settled
+        self._settled_for: Secret | None = None  # the key of which it is settled whose it is
         self._looking = asyncio.Lock()
         self._unread: list[Changes] = []  # while there was no key
-        self._aside_commands: list[Any] = []
-        self._aside_invoices: list[Any] = []
-        self._aside_ids: set[str] = set()
-        self._not_ours: dict[tuple[str, str], str] = {}  # hub's id and payment request: the key of then
+        self.account = OwnAccount(core)
 
     @property
     def trouble(self) -> str:
@@ -128,23 +121,22 @@ class Memory:
             return
         async with self._looking:
             self._unread.append(await self.journal.changes())
-            for changes in self._unread:
-                self._accounts.take(changes.holders)
-                for older, today in changes.older:
-                    carrying(today, [older])
-            await self._know_key()
-            if self._core.supervisor.state == "connected":
-                await self._know_account(patience)
-            if self._shows_foreign():
+            account = self.account
+            news = [account.take(changes.holders) for changes in self._unread]
+            for older, today in (pair for changes in self._unread for pair in changes.older):
+                carrying(today, [older])
+            await account.know_key(self.journal)
+            news.append(await account.ask(self.journal, patience))
+            if account.shows_foreign:  # the key was changed while the hub was in use
                 self._forget()
                 self._unread = [await self.journal.changes()]
             unread, self._unread = self._unread, []
             for changes in unread:
-                self._aside_commands += changes.commands
-                self._aside_invoices += changes.invoices
-            self._take_in()
-            if self._accounts.knows(self._fingerprint) or self._fingerprint in self._asked:
-                self._settled_for = self._fingerprint_of
+                self._take_in(*account.aside.sort(changes.commands, changes.invoices, account.whose_key))
+            if any(news):
+                self._take_in(*account.aside.sort_again(account.whose_key))
+            if account.is_settled:
+                self._settled_for = account.key
 
     async def know_account(self, timeout: float) -> None:
         """Wait until it is settled whose the key is: it may be another one since the last reconnect."""
@@ -190,95 +182,10 @@ class Memory:
             f"{total:,} {commands} had no known outcome: {total - left:,} found out, {still}{self._failure}"
         )
 
-    # -- whose it is -------------------------------------------------------------------------------------
-
-    def whose(self, call: Call) -> Whose:
-        """Whose a command is, as seen with the key of now."""
-        if self.journal is None or (call.key is None and not call.remembered):
-            return Whose.OURS
-        return self._whose(call.key)
-
-    def doubt(self, call: Call) -> str:
-        """What there is to say of an invoice whose account cannot be told; empty where it can."""
-        if self.whose(call) is not Whose.NOT_TOLD:
-            return ""
-        return (
-            "it was made with another API key, and whether that is one of this account cannot be told: the "
-            "hub names no userId, and its list shows no invoice of that key"
-        )
-
-    def check_account(self, client_id: str) -> None:
-        """Refuse a ClientId that another account has used.
-
-        Raises:
-            InvalidRequest: This one was.
-        """
-        if self.journal is not None and not self._aside_ids.isdisjoint(spellings(client_id)):
-            raise InvalidRequest(
-                f"The ClientId {client_id} was used for another account (another API key), as the journal "
-                f"{self.journal.place} knows; nothing was sent. What came of it is seen with a key of that "
-                "account; under another client_id this account makes one too, which for the same order is a "
-                "second one."
-            )
-
     def recognise(self, items: Any) -> None:
-        """See by a list that shows what another key made that both keys are of one account.
-
-        Args:
-            items: The hub's list.
-        """
-        if self.journal is None or self._fingerprint_of != self._core.supervisor.key:
-            return
-        known = dict(self._not_ours)
-        for call in self._core.book.creations.values():
-            if call.invoice is not None and call.key and self.whose(call) is not Whose.OURS:
-                known[call.invoice.id, canonical(call.invoice.payment_request)] = call.key
-        if not known:
-            return
-        found = set()
-        for fields in items if isinstance(items, list) else []:
-            text, hub_id = commands.payment_request(fields), commands.named_id(fields)
-            if text is not None and hub_id is not None:
-                found.add(known.get((hub_id, canonical(text))))
-        if others := found - {None}:
-            shared = [key for key in others if key is not None]
-            self._accounts.join(self._fingerprint, None, shared)
-            self.journal.join(self._fingerprint, None, shared)
-            self._take_in()
-
-    async def _know_key(self) -> None:
-        key = self._core.supervisor.key
-        if self.journal is not None and key is not None and key != self._fingerprint_of:
-            self._fingerprint, self._fingerprint_of = await self.journal.fingerprint(key), key
-
-    async def _know_account(self, timeout: float) -> None:
-        """Ask the hub, once for a key that the journal has not seen, whose it is."""
-        key = self._fingerprint
-        if self.journal is None or self._accounts.knows(key) or key in self._asked:
-            return
-        self._asked.add(key)
-        try:
-            event = await self._core.command(commands.BALANCES, [], check_client_id(None), timeout)
-        except HercleError as error:
-            logger.info("whose the key is could not be had: %s", error)
-            return
-        except BaseException:
-            self._asked.discard(key)
-            raise
-        user_id = user_id_of(event.data)
-        if user_id is not None and self._fingerprint_of == self._core.supervisor.key:
-            self._accounts.join(key, user_id)
-            self.journal.join(key, user_id, [])
-
-    def _whose(self, key: str | None) -> Whose:
-        current = self._fingerprint_of == self._core.supervisor.key
-        return self._accounts.whose(key, self._fingerprint) if current else Whose.NOT_TOLD
-
-    def _shows_foreign(self) -> bool:
-        """Whether something known here is another account's: the key was changed while the hub was in use."""
-        book = self._core.book
-        calls = [*book.creations.values(), *book.others.values()]
-        return any(self.whose(call) is Whose.FOREIGN for call in calls)
+        """See by a list of the hub's that another key is one of this account; then what it made is ours."""
+        if self.journal is not None and self.account.recognise(items, self.journal):
+            self._take_in(*self.account.aside.sort_again(self.account.whose_key))
 
     def _forget(self) -> None:
         """Let everything go that the journal knows, to read it again."""
@@ -286,30 +193,12 @@ class Memory:
         self._core.book.forget()
         self._core.batches.clear()
         self.journal.read_again()
-        self._aside_commands, self._aside_invoices = [], []
-        self._aside_ids, self._not_ours = set(), {}
+        self.account.forget()
 
-    def _take_in(self) -> None:
-        """Take in what was put aside, but for what is another account's."""
-        whose = {key: self._whose(key) for key in {row.key for row in self._aside_commands}}
-        whose |= {key: self._whose(key) for key in {row[_KEY] for row in self._aside_invoices}}
-        commands_, invoices = self._aside_commands, self._aside_invoices
-        self._aside_commands = [row for row in commands_ if whose[row.key] is Whose.FOREIGN]
-        self._aside_invoices = [row for row in invoices if whose[row[_KEY]] is Whose.FOREIGN]
-        self._aside_ids = {row.client_id for row in self._aside_commands if row.client_id}
-        self._aside_ids |= {row[_CLIENT_ID] for row in self._aside_invoices if row[_CLIENT_ID]}
-        self._not_ours |= {
-            (row[_ID], canonical(row[_REQUEST])): row[_KEY]
-            for row in invoices
-            if row[_KEY] is not None and whose[row[_KEY]] is not Whose.OURS
-        }
-        self._not_ours = {
-            invoice: key for invoice, key in self._not_ours.items() if self._whose(key) is not Whose.OURS
-        }
+    def _take_in(self, commands: list[Any], invoices: list[Any]) -> None:
+        """Take in rows of this account's."""
         self._core.book.clock_ahead = self._core.supervisor.clock_ahead or None
-        ours = [row for row in commands_ if whose[row.key] is not Whose.FOREIGN]
-        shown = [row for row in invoices if whose[row[_KEY]] is not Whose.FOREIGN]
-        for call in self._core.book.remember(ours, shown):
+        for call in self._core.book.remember(commands, invoices):
             self._core.expect(call)
         self._time_senders()
 
@@ -325,16 +214,16 @@ class Memory:
         if self.journal is None or call.repeatable or call.intent is not None:
             return
         supervisor = self._core.supervisor
-        await self._know_key()
+        await self.account.know_key(self.journal)
         assert supervisor.key is not None  # noqa: S101  # typing: there was a connection
         rows = await self.journal.intend(call, supervisor.key, supervisor.hub_time())
         if rows is not None:
             call.intent = None
             self._core.creating.drop(call)
             await self.look_quietly()
-            self.check_account(str(call.client_id))
+            self.account.check(str(call.client_id))
             raise KnownToJournal(self._take(*rows))
-        call.key = self._fingerprint
+        call.key = self.account.fingerprint
 
     def withdraw(self, call: Call) -> None:
         """A command was not sent after all."""
@@ -433,7 +322,7 @@ class Memory:
         """
         self._batches.setdefault(batch.batch_id, batch)
         if self.journal is not None:
-            await self.journal.note_batch(batch, self._fingerprint)
+            await self.journal.note_batch(batch, self.account.fingerprint)
 
     async def unnamed_batch(self, digest: str) -> Made | None:
         """The last batch without a name, of which something was sent, that asks for the same; None for none.
@@ -446,7 +335,9 @@ class Memory:
             alike = [made for made in self._batches.values() if made.digest == digest and not made.named]
             return next((made for made in reversed(alike) if made.batch_id in sent), None)
         rows = await self.journal.unnamed_batches(digest)
-        return next((made_of(row) for row in rows if self._whose(row.key) is not Whose.FOREIGN), None)
+        return next(
+            (made_of(row) for row in rows if self.account.whose_key(row.key) is not Whose.FOREIGN), None
+        )
 
     async def settle(self, timeout: float) -> None:
         """Wait for what a list has settled to be durable, if anything is not."""
@@ -464,7 +355,7 @@ class Memory:
         if self.journal is None:
             return
         if changed:
-            self.journal.keep(list(changed.values()), self._fingerprint or None)
+            self.journal.keep(list(changed.values()), self.account.fingerprint or None)
         for slot, fields in entries.items():
             with contextlib.suppress(InvalidRequest):  # half a character, or NaN
                 self.journal.observe(LISTED, _json.encode(fields), digest=digest(slot))
@@ -534,7 +425,7 @@ class Memory:
         for call in book.remember([command], []):
             self._core.expect(call)
         if invoice is not None:
-            book.learn(invoice_of(invoice), invoice[_KEY])
+            book.learn(invoice_of(invoice), invoice[KEY])
         known = (book.creations if command.creation else book.others).get(command.client_id)
         if known is None and not command.creation:
             return call_of(command)

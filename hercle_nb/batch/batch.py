@@ -178,7 +178,7 @@ class Batch:
         error = self._errors.get(request.client_id)
         if call is None or (call.sent_at is None and call.invoice is None):
             return Outcome(None, error)
-        notes = [self._kept.get(request.client_id, ""), self._core.memory.doubt(call)]
+        notes = [self._kept.get(request.client_id, ""), self._core.memory.account.doubt(call)]
         note = "; ".join(filter(None, notes)) or None
         if call.invoice is not None:
             return Outcome(call.invoice, None, note)
