@@ -15,6 +15,8 @@ import hercle_nb as hercle
 from hercle_nb.invoice_request import DEFAULT_EXPIRY_HOURS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.servers import HubProcess
 
 PAGE_EXAMPLE = ("0.001", "Payment for services", 24)
@@ -115,6 +117,30 @@ def test_same_client_id_other_arguments(hub: hercle.Hub, server: HubProcess, oth
     with pytest.raises(hercle.InvalidRequest, match="was used for another invoice"):
         hub.create_invoice(*other, client_id="a")
     assert server.created() == 1
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_a_client_id_is_used_once(server: HubProcess, tmp_path: Path, *, journal: bool) -> None:
+    """A ClientId under which something was sent is refused for anything else, with a journal and without."""
+    place = str(tmp_path / "journal.db") if journal else False
+    amount = hercle.InvoiceRequest("0.001").amount_btc
+    with hercle.connect(url=server.url, api_key=server.key, journal=place) as hub:
+        hub.create_invoice("0.001", "m", 24, client_id="created")
+        hub.command("CreateLightningInvoice", amount, "m", 24, client_id="commanded")
+        hub.invoke("CreateLightningInvoice", "invoked", amount, "m", 24)
+        before = server.created()
+        for client_id in ("created", "commanded", "invoked"):
+            for again in (
+                lambda name: hub.command("CreateLightningInvoice", amount, "m", 24, client_id=name),
+                lambda name: hub.command("createlightninginvoice", amount, None, 1, client_id=name),
+                lambda name: hub.invoke("CreateLightningInvoice", name, amount, "m", 24),
+                lambda name: hub.create_invoice("0.002", "m", 24, client_id=name),
+            ):
+                with pytest.raises(hercle.InvalidRequest, match=rf"ClientId {client_id} was used for"):
+                    again(client_id)
+        assert server.created() == before
+        hub.command("GetBalances", client_id="created")  # a query changes nothing
+        hub.invoke("GetLightningInvoices", "commanded")
 
 
 def test_two_threads_one_client_id(hub: hercle.Hub, server: HubProcess) -> None:

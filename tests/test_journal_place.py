@@ -292,9 +292,9 @@ def test_a_database_that_others_use(postgres_url: str) -> None:
     opens(postgres_url)
     with engine.begin() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM hercle_journal").scalar() == 1
-        connection.exec_driver_sql("UPDATE hercle_journal SET version = 2, revision = 77")
+        connection.exec_driver_sql("UPDATE hercle_journal SET version = 3, turn = 77")
     with pytest.raises(hercle.JournalError, match="newer hercle_nb"):
         hercle.connect(url=NOBODY, api_key=KEY, journal=postgres_url)
     with engine.begin() as connection:
-        assert connection.exec_driver_sql("SELECT revision FROM hercle_journal").scalar() == 77
+        assert connection.exec_driver_sql("SELECT turn FROM hercle_journal").scalar() == 77
     engine.dispose()
