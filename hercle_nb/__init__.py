@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
     from hercle_nb.events import HubEvent
     from hercle_nb.hub import Hub, connect
-    from hercle_nb.invoice_request import InvoiceRequest, client_id
+    from hercle_nb.invoice_request import InvoiceRequest
     from hercle_nb.invoices import Invoice
     from hercle_nb.log import EventLog
     from hercle_nb.subscriptions import Subscription
@@ -48,11 +48,12 @@ _MODULES = {
     "amounts": "to_sat",
     "book": "Resolution",
     "bolt11": "PaymentRequest decode_payment_request",
+    "client_ids": "client_id",
     "errors": "AuthenticationError CommandRejected ConfigurationError ConnectionFailed HercleError "
     "HubTimeout InvalidRequest JournalError NotPaid OutcomeUnknown PaymentRequestError WrongThread",
     "events": "HubEvent",
     "hub": "Hub connect",
-    "invoice_request": "InvoiceRequest client_id",
+    "invoice_request": "InvoiceRequest",
     "invoices": "Invoice",
     "log": "EventLog",
     "subscriptions": "Subscription",

@@ -21,7 +21,6 @@ from hercle_nb.book import Book
 from hercle_nb.callbacks import Callbacks
 from hercle_nb.calls import AtLoss, Call, Calls
 from hercle_nb.creating import Creating, used
-from hercle_nb.cross_check import BITCOIN
 from hercle_nb.errors import CommandRejected, ConnectionFailed, HercleError, InvalidRequest, OutcomeUnknown
 from hercle_nb.events import COMMAND, Content, read_message, to_text
 from hercle_nb.invoice_request import check_client_id
@@ -60,6 +59,7 @@ class Core:
         simulator: The embedded simulator, which ends with the hub.
         timings: Watchdogs and limits of the connection.
         max_msat: The most that one invoice may ask for.
+        currency: The network expected, as in a payment request's prefix; empty for any but Bitcoin itself.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Core:
         timings: Timings | None = None,
         *,
         max_msat: int = MAX_MSAT,
+        currency: str = "",
     ) -> None:
         self.environment = environment
         self.url = url
@@ -79,8 +80,8 @@ class Core:
         self.simulator = simulator
         self.memory = Memory(self)
         self.max_msat = max_msat
-        self.currency = BITCOIN if environment == "production" else ""
-        self.book = Book(self.currency)
+        self.currency = currency
+        self.book = Book(currency)
         self.batches: dict[str, Batch] = {}  # by batch_id, the last one last
         self.events = 0
         self.stream_drops = 0
@@ -262,6 +263,7 @@ class Core:
         if call.repeatable or not call.unique or call.client_id is None:
             return
         await self.memory.know_account(timeout)
+        await self.memory.recall_of(call.client_id)
         self.memory.check_account(call.client_id)
         if (known := self.book.used(call.client_id)) is not None:
             raise used(known)

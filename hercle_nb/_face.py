@@ -8,7 +8,7 @@ from hercle_nb._fallback import say_simulated
 from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import FORKED
 from hercle_nb.amounts import format_btc
-from hercle_nb.config import ApiKey, check_max_btc, resolve
+from hercle_nb.config import ApiKey, check_max_btc, expected_network, resolve
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.log import EventLog
 
@@ -345,12 +345,16 @@ class Face(StaysHere):
 
         return WaitLine(f"payment of {what}", invoice.expires_at, enabled, clock_ahead)
 
-    def _batch(self, rows: Any, batch_id: str | None, key: str | None) -> Batch:
+    def _batch(
+        self, rows: Any, batch_id: str | None, key: str | None, existing: str, *, again: bool
+    ) -> Batch:
         """Rows, checked as far as they can be without asking anybody."""
         from hercle_nb.batch.batch import Batch  # deferred: brings pandas
 
+        if existing not in ("refuse", "keep"):
+            raise InvalidRequest(f'existing must be "refuse" or "keep", not {existing!r}.')
         self._core.supervisor.check()
-        return Batch(self._core, rows, batch_id, key)
+        return Batch(self._core, rows, batch_id, key, keeps=existing == "keep", again=bool(again))
 
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else check_timeout(timeout)
@@ -364,6 +368,7 @@ def start(
     allow_insecure: bool,
     journal: Any,
     max_btc: Any = 1,
+    network: str | None = None,
     max_events: int,
     max_bytes: int,
     timings: Timings | None = None,
@@ -381,6 +386,7 @@ def start(
             raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}.")
     max_msat = check_max_btc(max_btc)
     settings = resolve(environment, api_key, url, allow_insecure=allow_insecure)
+    currency = expected_network(network, settings.environment)
     place = _journal_place(journal, settings.environment)
     simulator = None
     url, key_given = settings.url, settings.key
@@ -400,6 +406,7 @@ def start(
         simulator,
         timings,
         max_msat=max_msat,
+        currency=currency,
     )
     if place is not None:
         from hercle_nb.journal.journal import Journal

@@ -19,7 +19,7 @@ class Whose(Enum):
 
     OURS = "the same account's"
     NOT_TOLD = "perhaps the same account's: nothing tells"
-    ANOTHERS = "another account's"
+    FOREIGN = "another account's"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Accounts:
         if theirs == mine:
             return Whose.OURS
         told = all(self._is_told(account) for account in (theirs, mine))
-        return Whose.ANOTHERS if told else Whose.NOT_TOLD
+        return Whose.FOREIGN if told else Whose.NOT_TOLD
 
     def _holder(self, key: str) -> Holder:
         return self._holders.setdefault(key, Holder(key, key))

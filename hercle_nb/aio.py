@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hercle_nb import commands
 from hercle_nb._face import Face, check_max_in_flight, check_poll, check_timeout, start
@@ -38,6 +38,7 @@ async def connect_async(
     allow_insecure: bool = False,
     journal: str | PathLike[str] | bool | None = None,
     max_btc: Any = 1,
+    network: str | None = None,
     max_events: int = 1_000_000,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
@@ -59,6 +60,7 @@ async def connect_async(
         allow_insecure=allow_insecure,
         journal=journal,
         max_btc=max_btc,
+        network=network,
         max_events=max_events,
         max_bytes=max_bytes,
     )
@@ -124,16 +126,17 @@ class AsyncHub(Face):
         max_in_flight: int = 16,
         progress: bool = True,
         dry_run: bool = False,
+        existing: Literal["refuse", "keep"] = "refuse",
+        again: bool = False,
         timeout: float | None = None,
     ) -> pd.DataFrame:
         """Create invoices from a table, several at a time.
 
         See `Hub.create_invoices`.
         """
-        batch = self._batch(rows, batch_id, key)
+        batch = self._batch(rows, batch_id, key, existing, again=again)
         if dry_run:
-            await self._portal.hop(batch.check())
-            return batch.shown()
+            return batch.shown(await self._portal.hop(batch.check()))
         run = batch.run(check_max_in_flight(max_in_flight), self._seconds(timeout))
         task = asyncio.create_task(self._portal.hop(run))
         with BatchBar(batch.total, enabled=progress) as bar:

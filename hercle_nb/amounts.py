@@ -30,6 +30,13 @@ MAX_MSAT = MAX_SAT * MSAT_PER_SAT
 FRACTION = "pass allow_msat=True"  # how a caller accepts fractions of a satoshi
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+_WHOLE = re.compile(
+    r"([0-9]{1,30})(?:\.00?)?"
+)  # pandas and Excel write .0 behind the digits of a whole float
+_TWO_READINGS = re.compile(r"0*([1-9][0-9]{0,26})([.,])([0-9]{3})")
+_GROUPED = re.compile(
+    r"[1-9][0-9]{0,2}([.,'’´_ \u00a0\u2007\u2009\u202f])[0-9]{3}(?:\1[0-9]{3}){0,8}(?:(?!\1)[.,]00?)?"
+)
 _SLACK = 30  # digits beyond a number's own, so that moving its point never rounds
 _ROUNDINGS = {
     "half_up": ROUND_HALF_UP,
@@ -60,10 +67,8 @@ def btc_to_msat(value: Any, *, allow_msat: bool = False) -> int:
             'write Decimal("0.00000001"), which is 1 sat, or more.'
         )
     if btc > MAX_BTC:
-        sat = whole(btc) if btc <= MAX_SAT else None
-        instead = (
-            "write 21_000_000 or less" if sat is None else f"if you meant satoshis, write amount_sat={sat}"
-        )
+        sat = perhaps_sat(value)
+        instead = "write 21_000_000 or less" if sat is None else f"if you meant satoshis, write {sat}"
         raise InvalidRequest(
             f"{shown(value)} BTC is more than the 21,000,000 BTC that will ever exist; {instead}."
         )
@@ -89,8 +94,8 @@ def sat_to_msat(value: Any) -> int:
         InvalidRequest: Not a whole number, or not between 1 sat and 21 million BTC.
     """
     number = plain_number(value, "amount_sat=100_000")
-    if isinstance(number, str) and _PLAIN_DECIMAL.fullmatch(number):
-        number = Decimal(number)
+    if isinstance(number, str) and (meaning := marked(number)):
+        raise InvalidRequest(f"amount_sat {meaning}.")
     sat = whole(number)
     if sat is None:
         raise InvalidRequest(
@@ -182,17 +187,83 @@ def plain_number(value: Any, instead: str) -> Any:
     return value
 
 
-def whole(number: Any) -> int | None:
-    """The `int` that a Python number equals, ``24.0`` and ``Decimal("24")`` too; None for anything else."""
-    if isinstance(number, int):
-        return number
-    if isinstance(number, float) and number.is_integer():
-        return int(number)
+def whole(value: Any) -> int | None:
+    """The whole number that a Python number or a text is; None for anything else.
+
+    Numbers count as what they equal, ``24.0`` and ``Decimal("24")`` too. A text is digits alone or, as pandas
+    and Excel write a whole float, with ``.0`` or ``.00`` behind them; `marked` tells of other texts.
+    """
+    if isinstance(value, str):
+        match = _WHOLE.fullmatch(value.strip())
+        return int(match[1]) if match else None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     # larger ones are no amount and no time, and 10**999999 takes long
-    if isinstance(number, Decimal) and number.is_finite() and number.adjusted() < _SLACK:
-        integer, exact = _shifted(number, 0)
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _SLACK:
+        integer, exact = _shifted(value, 0)
         return integer if exact else None
     return None
+
+
+def option(text: str) -> int:
+    """The whole number behind an option of a command line.
+
+    Raises:
+        InvalidRequest: The text is none, or may be read in two ways.
+    """
+    number = whole(text)
+    if number is None:
+        raise InvalidRequest(f"{marked(text) or f'{shown(text)} is no whole number; write digits alone'}.")
+    return number
+
+
+def marked(text: str, *, fractions: bool = False) -> str | None:
+    """What a text with marks between its digits means, and what to write instead, for an error's message.
+
+    A point or comma before exactly three digits is a decimal mark to some and parts thousands to others, so
+    both readings are named; where the marks can only part thousands, the one.
+
+    Args:
+        text: What a cell or field holds.
+        fractions: Whether the number need not be whole; then a point is always a decimal mark.
+
+    Returns:
+        Such as ``'25.000' is 25 or 25 thousand; write 25 or 25000``, or None for a text without such marks.
+    """
+    text = text.strip()
+    if match := _TWO_READINGS.fullmatch(text):
+        before, mark, behind = match.groups()
+        if fractions and mark == ".":
+            return None
+        if behind == "000":
+            return f"{text!r} is {before} or {before} thousand; write {before} or {before}000"
+        fraction, thousands = f"{before}.{behind}".rstrip("0"), f"{before}{behind}"
+        instead = f"{thousands} or {fraction}" if fractions else f"{thousands}, or round {fraction} yourself"
+        return f"{text!r} is {fraction} or {thousands}; write {instead}"
+    if match := _GROUPED.fullmatch(text):
+        cents = re.search(r"[.,]00?$", text)
+        digits = re.sub(r"[^0-9]", "", text[: cents.start()] if cents else text)
+        return f"{text!r} holds marks between its digits; write {digits}"
+    return None
+
+
+def perhaps_sat(btc: Any) -> str | None:
+    """What to write for an amount in BTC that was perhaps meant in satoshis; None where it cannot have been.
+
+    Args:
+        btc: As it was given: a text may be read in two ways, and then both are named.
+    """
+    if isinstance(btc, str) and (match := _TWO_READINGS.fullmatch(btc)):
+        before, _, behind = match.groups()
+        found = [int(before), int(before + behind)] if behind == "000" else []
+    else:
+        sat = whole(_to_decimal(btc))
+        found = [] if sat is None else [sat]
+    if not found or not 1 <= max(found) <= MAX_SAT:
+        return None
+    return " or ".join(f"amount_sat={sat}" for sat in found)
 
 
 def _to_decimal(value: Any) -> Decimal:
@@ -200,6 +271,8 @@ def _to_decimal(value: Any) -> Decimal:
     number = plain_number(value, "a number such as Decimal('0.001')")
     if isinstance(number, str):
         if not _PLAIN_DECIMAL.fullmatch(number):
+            if meaning := marked(number, fractions=True):
+                raise InvalidRequest(f"{meaning}.")
             raise InvalidRequest(
                 f"{shown(value)} is not a plain decimal number; write the digits 0 to 9 with at most one "
                 'point between them, such as "0.001", without sign, exponent, spaces or separators.'

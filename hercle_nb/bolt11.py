@@ -31,6 +31,7 @@ MAX_DESCRIPTION_BYTES = 639
 TIMESTAMP, _SIGNATURE = 7, 104  # lengths in groups of 5 bits
 UNITS_MSAT = {"": 10**11, "m": 10**8, "u": 10**5, "n": 10**2}  # p, a tenth of a msat, stands apart
 CURRENCIES = ("bc", "tb", "tbs", "bcrt")
+_CLEAN = re.compile("ln[a-z0-9]+")
 # BOLT 9: the even bits for invoices (context 9), and those that it calls ASSUMED
 _KNOWN_FEATURES = frozenset((8, 14, 16, 24, 36, 48, 0, 12, 44))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -162,6 +163,8 @@ def read_unverified(text: str) -> PaymentRequest:
 
 def canonical(text: str) -> str:
     """A payment request as in `PaymentRequest.payment_request`, readable or not; any other text as it is."""
+    if _CLEAN.fullmatch(text):  # nearly all are, and there are thousands in a list
+        return text
     try:
         request = _bolt11_paste.request_in(text)
     except PaymentRequestError:
@@ -213,6 +216,14 @@ def peek_amount(text: str) -> int | None:
     try:
         request = _bolt11_paste.request_in(text).lower()
         return _read_amount(_split_prefix(request.rpartition("1")[0])[1])
+    except PaymentRequestError:
+        return None
+
+
+def peek_currency(text: str) -> str | None:
+    """The network that a payment request's beginning names, nothing else of it looked at."""
+    try:
+        return _split_prefix(canonical(text).rpartition("1")[0])[0]
     except PaymentRequestError:
         return None
 

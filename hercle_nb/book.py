@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hercle_nb import amounts
 from hercle_nb.bolt11 import canonical
+from hercle_nb.client_ids import spellings
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoices import Invoice
 from hercle_nb.journal.rows import DONE, NOT_SENT, NOTED, call_of, call_of_invoice, invoice_of
-from hercle_nb.listed import alarmed, merged, read_listed, verified
+from hercle_nb.listed import alarmed, expected_here, merged, read_listed, verified
 from hercle_nb.states import is_open_at_the_hub
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class Book:
 
     def learn(self, invoice: Invoice, key: str | None = None) -> None:
         """Take in an invoice of the journal's, known first with a key of that fingerprint."""
+        invoice = expected_here(invoice, self._currency)
         if invoice.client_id is None:
             known = self._elsewhere.get(key_of(invoice))
             if known is None and (call := self._made.get(key_of(invoice))) is not None:
@@ -163,9 +165,18 @@ class Book:
             self._own(call, merged(call.invoice, invoice), changed=False)
 
     def used(self, client_id: str) -> Call | None:
-        """What was sent under a ClientId and may have changed something; None if nothing was."""
+        """What was sent under a ClientId and may have changed something; None if nothing was.
+
+        What version 0.1 made of the same parts is looked up first; see `client_ids.spellings`.
+        """
         shelves = (self.creations, self.others, self.sent)
-        return next((shelf[client_id] for shelf in shelves if client_id in shelf), None)
+        names = spellings(client_id)
+        return next((shelf[name] for name in names for shelf in shelves if name in shelf), None)
+
+    def creation(self, client_id: str) -> Call | None:
+        """The creation of a ClientId, likewise; None if there was none."""
+        found = (self.creations.get(name) for name in spellings(client_id))
+        return next((call for call in found if call is not None), None)
 
     def note_sent(self, call: Call) -> None:
         """A command is sent: its ClientId is not free for another."""
@@ -247,7 +258,7 @@ class Book:
                 lambda one: one.id == key.id != "",
             ]
         elif isinstance(key, str) and key:
-            if (call := self.creations.get(key)) is not None:
+            if (call := self.creation(key)) is not None:
                 return _made(call)
             request = canonical(key)
             ways = [

@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from hercle_nb import amounts
 from hercle_nb._pickling import StaysHere
+from hercle_nb.bolt11 import CURRENCIES
+from hercle_nb.cross_check import BITCOIN
 from hercle_nb.errors import ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -157,6 +159,22 @@ def check_max_btc(limit: Any) -> int:
             "max_btc must be an amount in BTC, more than 0 and at most 21_000_000, or None for no limit, not "
             f'{amounts.shown(limit)}; write max_btc=1 or max_btc="0.05".'
         ) from None
+
+
+def expected_network(network: Any, environment: str) -> str:
+    """The network that payment requests must name; empty for any but Bitcoin itself.
+
+    Raises:
+        ConfigurationError: There is no such network.
+    """
+    if network is None:
+        return BITCOIN if environment == "production" else ""
+    if not isinstance(network, str) or network not in CURRENCIES:
+        raise ConfigurationError(
+            f"network must be one of {', '.join(CURRENCIES)}, or None (bc on production, any but bc "
+            f"elsewhere), not {amounts.shown(network)}."
+        )
+    return network
 
 
 def is_loopback(url: str) -> bool:

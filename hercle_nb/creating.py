@@ -25,18 +25,37 @@ class Creating:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def create(self, request: InvoiceRequest, timeout: float) -> Invoice:
-        """Create an invoice, or return the one that this ClientId has created already."""
+    def as_known(self, request: InvoiceRequest) -> InvoiceRequest:
+        """A request under the ClientId that it is known by: version 0.1 may have made another one of it."""
+        known = self._core.book.used(request.client_id)
+        if known is None or known.client_id == request.client_id:
+            return request
+        self._core.memory.found_older(str(known.client_id), request.client_id)
+        return request.under(str(known.client_id))
+
+    async def create(
+        self, request: InvoiceRequest, timeout: float, batch: str | None = None, row_key: str | None = None
+    ) -> Invoice:
+        """Create an invoice, or return the one that this ClientId has created already.
+
+        Args:
+            request: What is asked.
+            timeout: Seconds to wait.
+            batch: The ``batch_id`` of the batch that it is a row of.
+            row_key: Its key there, or its number.
+        """
         loop = asyncio.get_running_loop()
         due = loop.time() + timeout
         await self._core.memory.know_account(timeout)
+        await self._core.memory.recall_of(request.client_id)
+        request = self.as_known(request)
         while True:
             known = self._core.book.creations.get(request.client_id)
             left = max(due - loop.time(), 0.01)
             try:
                 self.check_unused(request)
                 if known is None:
-                    return await self._create(request, left)
+                    return await self._create(request, left, batch, row_key)
                 if known.elsewhere and not known.settled:
                     await self._core.memory.wait_elsewhere(known, left)
                 elif not known.settled and known.waiting:  # another thread is creating it
@@ -70,9 +89,12 @@ class Creating:
         self.check_unused(request)
         check_limit(request, self.max_msat(request.client_id))
 
-    async def _create(self, request: InvoiceRequest, timeout: float) -> Invoice:
+    async def _create(
+        self, request: InvoiceRequest, timeout: float, batch: str | None, row_key: str | None
+    ) -> Invoice:
         await self._check_limit(request)
         call = Call(commands.CREATE, request.client_id, request, request.arguments)
+        call.batch, call.row_key = batch, row_key
         self._core.calls.expect_answer(call)
         self._core.book.creations[request.client_id] = call
         try:
@@ -104,7 +126,8 @@ class Creating:
 
     def max_msat(self, client_id: str | None) -> int:
         """The most that may be asked for under a ClientId: for one that is known here nothing is sent."""
-        return amounts.MAX_MSAT if client_id in self._core.book.creations else self._core.max_msat
+        known = client_id is not None and self._core.book.creation(client_id) is not None
+        return amounts.MAX_MSAT if known else self._core.max_msat
 
     def check_bare(self, method: str, arguments: list[Any]) -> None:
         """Refuse a bare creation of an amount above the hub's limit.
@@ -171,13 +194,13 @@ def used(known: Call, asked: InvoiceRequest | None = None) -> InvalidRequest:
     name = known.client_id
     if known.request is None:
         return InvalidRequest(
-            f"The ClientId {name} was used for {known.method}, {_end(known)}. So nothing was sent. The same "
-            f"under another client_id {_consequence(known)}."
+            f"The ClientId {name} was used for {known.method}, {end_of(known)}. So nothing was sent. "
+            f"The same under another client_id {_consequence(known)}."
         )
     now = "" if asked is None else f" This asks for {summary(asked)}."
     return InvalidRequest(
-        f"The ClientId {name} was used for another invoice ({summary(known.request)}), {_end(known)}.{now} "
-        f"So nothing was sent. Another client_id {_consequence(known)}."
+        f"The ClientId {name} was used for another invoice ({summary(known.request)}), {end_of(known)}.{now} "
+        f"So nothing was sent; another client_id {_consequence(known)}."
     )
 
 
@@ -187,7 +210,7 @@ def summary(request: InvoiceRequest) -> str:
     return f"{request.amount_btc:f} BTC, memo {request.memo!r}, expiry {hours}"
 
 
-def _end(call: Call) -> str:
+def end_of(call: Call) -> str:
     """What is known of a command, and where to see more."""
     if call.invoice is not None:
         return f"which is {call.invoice.status}: see hub.invoice({call.client_id!r})"

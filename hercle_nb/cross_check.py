@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 BITCOIN = "bc"  # the prefix of Bitcoin itself, where money is real
 
+_FOR_NETWORK = "the payment request is for the network "
+_NOTES = (  # how the warnings begin that are no alarm
+    "this computer's clock is ",
+    "the payment request is dated ",
+    "the payment request expires at ",
+    "the hub's answer carried ",
+    "the hub's list calls it ",
+    "the hub's list was understood to mean ",
+    "matched by the hub's list",
+)
+
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
@@ -31,15 +42,40 @@ def alarms(request: InvoiceRequest, decoded: PaymentRequest, currency: str) -> l
         decoded: The payment request that came.
         currency: The network expected, as in a payment request's prefix; empty for any but Bitcoin itself.
     """
-    return [*request.differences(decoded), *wrong_network(decoded, currency), *decoded.problems]
+    return [*request.differences(decoded), *wrong_network(decoded.currency, currency), *decoded.problems]
 
 
-def wrong_network(decoded: PaymentRequest, currency: str) -> Iterator[str]:
-    """Why the payment request's network is not the one expected, if it is not."""
-    if (decoded.currency == BITCOIN) != (currency == BITCOIN):
-        why = "production's is 'bc'" if currency == BITCOIN else "paying there costs real money"
-        network = f"the network {decoded.currency!r}, which is not expected here"
-        yield f"the payment request is for {network}: {why}"
+def wrong_network(named: str, currency: str) -> Iterator[str]:
+    """Why the network that a payment request names is not the one expected, if it is not.
+
+    Where Bitcoin itself is expected, no way to take a test network is named: goods would go for nothing.
+    """
+    if named == currency or (not currency and named != BITCOIN):
+        return
+    expected = f"where {currency!r} is expected" if currency else "which is not expected here"
+    if named == BITCOIN:
+        why = "paying it costs real bitcoin"
+    else:
+        why = "what is paid there is worth nothing" if currency == BITCOIN else "another test network"
+    meant = "" if currency == BITCOIN else f'; if that is meant, connect with network="{named}"'
+    yield f"{_FOR_NETWORK}{named!r}, {expected}: {why}{meant}"
+
+
+def judged_here(
+    warnings: tuple[str, ...], named: str | None, currency: str, *, alarm: bool
+) -> tuple[tuple[str, ...], bool]:
+    """The warnings and the alarm of an invoice that was judged where another network may have been expected.
+
+    Args:
+        warnings: Its warnings there.
+        named: The network that its payment request names; None if it cannot be read.
+        currency: The network expected here; empty for any but Bitcoin itself.
+        alarm: Whether one of the warnings was an alarm.
+    """
+    others = tuple(text for text in warnings if not text.startswith(_FOR_NETWORK))
+    here = () if named is None else tuple(wrong_network(named, currency))
+    other_alarms = len(others) == len(warnings) or any(not text.startswith(_NOTES) for text in others)
+    return (*here, *others), bool(here) or (alarm and other_alarms)
 
 
 def clock_notes(

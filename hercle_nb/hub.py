@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hercle_nb._face import Face, check_max_in_flight, check_poll, check_timeout, start
 from hercle_nb._keywords import with_helpful_keywords
@@ -38,6 +38,7 @@ def connect(
     allow_insecure: bool = False,
     journal: str | PathLike[str] | bool | None = None,
     max_btc: Any = 1,
+    network: str | None = None,
     max_events: int = 1_000_000,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
@@ -58,6 +59,9 @@ def connect(
         max_btc: The most BTC that one invoice may ask of this hub, by call, row or form, written as
             ``amount_btc`` is; None for all there will ever be. What is known already is returned all the
             same.
+        network: Which network payment requests must name: ``bc`` (Bitcoin itself), ``tb``, ``tbs`` or
+            ``bcrt``; None is ``bc`` on production and any but ``bc`` elsewhere (assumed of the sandbox). One
+            that names another is an alarm in the invoice's ``warnings``, without a QR code.
         max_events: Rows that the log keeps at least; older ones are evicted.
         max_bytes: The same for the bytes of their messages.
         timeout: Seconds for connecting, and the default for every verb.
@@ -82,6 +86,7 @@ def connect(
         allow_insecure=allow_insecure,
         journal=journal,
         max_btc=max_btc,
+        network=network,
         max_events=max_events,
         max_bytes=max_bytes,
     )
@@ -142,10 +147,10 @@ class Hub(Face):
 
         Raises:
             InvalidRequest: An argument breaks a rule, the amount is above ``max_btc`` of `connect`, or the
-                ClientId was used with other arguments, or with another key; nothing was sent.
+                ClientId was used with other arguments, or for another account; nothing was sent.
             CommandRejected: The hub refused, with its words.
-            OutcomeUnknown: It was sent, and no answer came, the connection was lost, or the journal could not
-                keep the answer.
+            OutcomeUnknown: It was sent, and no answer came or one without a payment request, the connection
+                was lost, or the journal could not keep the answer.
             HubTimeout: It could not be sent in time.
             JournalError: The journal could not be written; nothing was sent.
             ConnectionFailed: The hub is closed.
@@ -178,6 +183,8 @@ class Hub(Face):
         max_in_flight: int = 16,
         progress: bool = True,
         dry_run: bool = False,
+        existing: Literal["refuse", "keep"] = "refuse",
+        again: bool = False,
         timeout: float | None = None,
     ) -> pd.DataFrame:
         """Create invoices from a table, several at a time.
@@ -189,24 +196,30 @@ class Hub(Face):
         Args:
             rows: A DataFrame, the path of a CSV file, or dicts or `InvoiceRequest` objects. The columns
                 ``amount_btc`` or ``amount_sat``, ``memo``, ``expiry_hours`` and ``client_id`` are found
-                however they are written ("Amount BTC"); any others are carried through.
+                however they are written ("Amount BTC"); any others are carried through, and it is printed
+                which of them look like one that is lacking ("Valid until").
             batch_id: Any text; a row's ClientId is made from it and the row's number. None makes one, prints
                 it and keeps it in ``frame.attrs["batch_id"]``.
             key: A column whose values take the place of the numbers, which shift when a table is sorted.
             max_in_flight: How many rows are under way at the same time: after a kill so many are unknown.
             progress: Show a progress bar, in a notebook or a terminal.
-            dry_run: Send nothing; print what the rows add up to, and return the table as it would be sent.
+            dry_run: Send nothing; print what the rows add up to and which columns were read as what, and
+                return the table as it would be sent.
+            existing: What becomes of rows that ask for something else than what was sent for them: ``refuse``
+                refuses the call, ``keep`` keeps what there is, says so in ``note``, and sends the others.
+            again: Send once more what a batch without a ``batch_id`` has sent: second invoices.
             timeout: Seconds to wait for the answer to each row; None for the hub's own.
 
         Returns:
             The rows' own index, order and columns, then ``client_id`` str, ``status`` category (as in
-            `invoices`, and ``not sent``), ``error`` str, the columns of `invoices` and ``environment`` str;
-            where a name clashes, ours has the prefix ``invoice_``.
+            `invoices`, and ``not sent``), ``error`` and ``note`` str, the columns of `invoices` and
+            ``environment`` str; where a name clashes, ours has the prefix ``invoice_``.
 
         Raises:
             InvalidRequest: Some rows cannot be sent, are above ``max_btc`` of `connect`, or their ClientIds
-                were used for something else; all of these are named by number, from 0, and nothing was sent.
-            JournalError: The journal cannot be read.
+                were used for something else; all of these are named by number, from 0. Or rows without a
+                ``batch_id`` ask for the same as a batch that was made without one. Nothing was sent.
+            JournalError: The journal cannot be read or written.
             ConnectionFailed: The hub is closed.
 
         Example:
@@ -217,10 +230,9 @@ class Hub(Face):
             ...     list(frame["status"])
             ['open', 'open']
         """
-        batch = self._batch(rows, batch_id, key)
+        batch = self._batch(rows, batch_id, key, existing, again=again)
         if dry_run:
-            self._portal.call(batch.check())
-            return batch.shown()
+            return batch.shown(self._portal.call(batch.check()))
         run = batch.run(check_max_in_flight(max_in_flight), self._seconds(timeout))
         with BatchBar(batch.total, enabled=progress) as bar:
             self._portal.call(run, tick=lambda: bar.update(batch.finished))
@@ -303,7 +315,8 @@ class Hub(Face):
             What was found; its ``outcome`` is ``adopted``, ``not found``, ``several`` or ``dismissed``.
 
         Raises:
-            InvalidRequest: No such command is of unknown outcome, or another key sent it.
+            InvalidRequest: No such command is of unknown outcome; or another key sent it, and whether that is
+                one of this account cannot be told.
             CommandRejected: The hub has refused it since, or refused to show its list.
             HubTimeout: No list in time.
             JournalError: The decision could not be written.

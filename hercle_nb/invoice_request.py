@@ -5,8 +5,8 @@ Rules of the hub from its command page (CreateLightningInvoice), rules of Lightn
 
 from __future__ import annotations
 
+import copy
 import hashlib
-import json
 import math
 import unicodedata
 import uuid
@@ -32,27 +32,6 @@ _UNFIT = {  # categories of characters: what they are, and what to do
     "Cs": ("half a character", "type it again"),
 }
 _DIRECTION_MARK = ("a mark that turns the direction of text", "leave it out")
-_NAMESPACE = uuid.UUID("6f0e4c1e-6f58-5f0b-9f0c-0d6f7c1f5a11")  # ours; it keeps client_id() apart from others
-
-
-def client_id(*parts: object) -> str:
-    """A ClientId that is the same for the same parts: for cells that are run again.
-
-    Args:
-        parts: What identifies the invoice to you, such as an order number and a month.
-
-    Raises:
-        InvalidRequest: No parts.
-
-    Example:
-        >>> client_id("order", 17) == client_id("order", 17)
-        True
-    """
-    if not parts:
-        raise InvalidRequest(
-            'client_id() needs something to make the id from, such as client_id("order", 17).'
-        )
-    return str(uuid.uuid5(_NAMESPACE, json.dumps([str(part) for part in parts])))
 
 
 @dataclass(frozen=True, init=False)
@@ -86,7 +65,9 @@ class InvoiceRequest:
     amount_msat: int
     memo: str | None
     expiry_hours: int | None
-    _in_btc = True  # how the amount was written; no field, since the same amount is the same request
+    _perhaps_sat = (
+        None  # what a BTC amount would be in satoshis; no field: the same amount is the same request
+    )
 
     def __init__(
         self,
@@ -105,7 +86,9 @@ class InvoiceRequest:
         else:
             msat = amounts.sat_to_msat(amount_sat)
         object.__setattr__(self, "amount_msat", msat)
-        object.__setattr__(self, "_in_btc", amount_sat is None)
+        object.__setattr__(
+            self, "_perhaps_sat", amounts.perhaps_sat(amount_btc) if amount_sat is None else None
+        )
         object.__setattr__(self, "memo", check_memo(memo))
         object.__setattr__(self, "expiry_hours", check_expiry(expiry_hours))
         object.__setattr__(self, "client_id", check_client_id(client_id))
@@ -121,6 +104,12 @@ class InvoiceRequest:
             ("expiry_hours", expiry_hours),
         ):
             object.__setattr__(request, name, value)
+        return request
+
+    def under(self, client_id: str) -> Self:
+        """The same request under another ClientId."""
+        request = copy.copy(self)
+        object.__setattr__(request, "client_id", client_id)
         return request
 
     @property
@@ -167,8 +156,8 @@ def check_limit(request: InvoiceRequest, max_msat: int) -> None:
     Raises:
         InvalidRequest: It is more than ``max_msat``.
     """
-    sat = amounts.whole(request.amount_btc) if request._in_btc else None
-    check_amount(request.amount_btc, max_msat, None if sat is None else f"write amount_sat={sat}")
+    sat = request._perhaps_sat
+    check_amount(request.amount_btc, max_msat, None if sat is None else f"write {sat}")
 
 
 def check_amount(btc: Decimal, max_msat: int, in_satoshis: str | None) -> None:
@@ -263,7 +252,10 @@ def check_expiry(hours: Any) -> int | None:
     """
     if hours is None:
         return None
-    number = amounts.whole(amounts.plain_number(hours, "expiry_hours=24"))
+    given = amounts.plain_number(hours, "expiry_hours=24")
+    if isinstance(given, str) and (meaning := amounts.marked(given)):
+        raise InvalidRequest(f"expiry_hours {meaning}.")
+    number = None if isinstance(given, str) else amounts.whole(given)
     if number is None or not 1 <= number <= MAX_EXPIRY_HOURS:
         raise InvalidRequest(
             f"expiry_hours must be a whole number from 1 to {MAX_EXPIRY_HOURS}, or None for the hub's "

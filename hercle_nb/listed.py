@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import amounts
-from hercle_nb.bolt11 import decode_payment_request, read_unverified
-from hercle_nb.cross_check import clock_notes, wrong_network
+from hercle_nb.bolt11 import decode_payment_request, peek_currency, read_unverified
+from hercle_nb.cross_check import clock_notes, judged_here, wrong_network
 from hercle_nb.errors import PaymentRequestError
 from hercle_nb.invoices import Invoice, parse_time, proves
 from hercle_nb.states import is_documented
@@ -111,6 +111,15 @@ def alarmed(invoice: Invoice, sentence: str) -> Invoice:
     return replace(invoice, warnings=tuple(dict.fromkeys((*invoice.warnings, sentence))), alarm=True)
 
 
+def expected_here(invoice: Invoice, currency: str) -> Invoice:
+    """An invoice of the journal's, where another network may have been expected when it was written."""
+    named = peek_currency(invoice.payment_request)
+    warnings, alarm = judged_here(invoice.warnings, named, currency, alarm=invoice.alarm)
+    if set(warnings) == set(invoice.warnings) and alarm == invoice.alarm:
+        return invoice
+    return replace(invoice, warnings=warnings, alarm=alarm)
+
+
 def verified(invoice: Invoice) -> Invoice:
     """The same invoice, with an alarm if its payment request's signature is wrong: a list is read without."""
     if invoice.payment_hash is not None and invoice.decoded is None:
@@ -124,7 +133,7 @@ def verified(invoice: Invoice) -> Invoice:
 
 def _contradictions(fields: dict[str, Any], decoded: PaymentRequest, currency: str) -> Iterator[str]:
     """Why the payment request is not what the rest of the entry says, or not what belongs here."""
-    yield from wrong_network(decoded, currency)
+    yield from wrong_network(decoded.currency, currency)
     payment_hash = _text(fields.get("paymentHash"))
     if payment_hash is not None and payment_hash.lower() != decoded.payment_hash:
         yield f"the hub's list says payment hash {payment_hash!r}, the payment request {decoded.payment_hash}"

@@ -102,12 +102,15 @@ class Lists:
         """Look again what became of a command of unknown outcome; see `Hub.resolve`."""
         book, memory = self._core.book, self._core.memory
         await memory.look_quietly()
-        call = book.creations.get(client_id) or book.others.get(client_id)
-        if call is None or (not call.settled and (call.waiting or call.elsewhere)):
+        await memory.recall_of(client_id)
+        call = book.used(client_id)
+        done = call is not None and call.request is None and call.settled
+        if call is None or done or (not call.settled and (call.waiting or call.elsewhere)):
             memory.check_account(client_id)
             raise InvalidRequest(
                 f"No command {client_id!r} is of unknown outcome; hub.unresolved lists those that are."
             )
+        client_id = str(call.client_id)
         if dismiss and not call.settled:
             await memory.dismiss(call)
         if call.dismissed and not call.settled:

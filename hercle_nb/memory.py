@@ -15,6 +15,7 @@ from hercle_nb import _json, commands
 from hercle_nb.accounts import Accounts, Whose, user_id_of
 from hercle_nb.bolt11 import canonical
 from hercle_nb.book import key_of
+from hercle_nb.client_ids import carrying, spellings
 from hercle_nb.errors import HercleError, InvalidRequest, JournalError
 from hercle_nb.invoice_request import check_client_id
 from hercle_nb.journal.rows import (
@@ -26,6 +27,7 @@ from hercle_nb.journal.rows import (
     call_of,
     digest,
     invoice_of,
+    made_of,
     refusal_text,
 )
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hercle_nb._core import Core
+    from hercle_nb.batch.again import Made
     from hercle_nb.calls import Call
     from hercle_nb.config import Secret
     from hercle_nb.errors import CommandRejected
@@ -79,6 +82,8 @@ class Memory:
         self._fingerprint = ""
         self._fingerprint_of: Secret | None = None
         self._accounts = Accounts()
+        self._older: set[tuple[str, str]] = set()  # ClientIds of version 0.1, and of today
+        self._batches: dict[str, Made] = {}  # by batch_id, as they were first begun here
         self._asked: set[str] = set()  # of which keys the hub was asked whose they are
         self._settled_for: Secret | None = None  # the key of which that is settled
         self._looking = asyncio.Lock()
@@ -125,10 +130,12 @@ class Memory:
             self._unread.append(await self.journal.changes())
             for changes in self._unread:
                 self._accounts.take(changes.holders)
+                for older, today in changes.older:
+                    carrying(today, [older])
             await self._know_key()
             if self._core.supervisor.state == "connected":
                 await self._know_account(patience)
-            if self._shows_anothers():
+            if self._shows_foreign():
                 self._forget()
                 self._unread = [await self.journal.changes()]
             unread, self._unread = self._unread, []
@@ -206,7 +213,7 @@ class Memory:
         Raises:
             InvalidRequest: This one was.
         """
-        if self.journal is not None and client_id in self._aside_ids:
+        if self.journal is not None and not self._aside_ids.isdisjoint(spellings(client_id)):
             raise InvalidRequest(
                 f"The ClientId {client_id} was used for another account (another API key), as the journal "
                 f"{self.journal.place} knows; nothing was sent. What came of it is seen with a key of that "
@@ -267,11 +274,11 @@ class Memory:
         current = self._fingerprint_of == self._core.supervisor.key
         return self._accounts.whose(key, self._fingerprint) if current else Whose.NOT_TOLD
 
-    def _shows_anothers(self) -> bool:
+    def _shows_foreign(self) -> bool:
         """Whether something known here is another account's: the key was changed while the hub was in use."""
         book = self._core.book
         calls = [*book.creations.values(), *book.others.values()]
-        return any(self.whose(call) is Whose.ANOTHERS for call in calls)
+        return any(self.whose(call) is Whose.FOREIGN for call in calls)
 
     def _forget(self) -> None:
         """Let everything go that the journal knows, to read it again."""
@@ -287,8 +294,8 @@ class Memory:
         whose = {key: self._whose(key) for key in {row.key for row in self._aside_commands}}
         whose |= {key: self._whose(key) for key in {row[_KEY] for row in self._aside_invoices}}
         commands_, invoices = self._aside_commands, self._aside_invoices
-        self._aside_commands = [row for row in commands_ if whose[row.key] is Whose.ANOTHERS]
-        self._aside_invoices = [row for row in invoices if whose[row[_KEY]] is Whose.ANOTHERS]
+        self._aside_commands = [row for row in commands_ if whose[row.key] is Whose.FOREIGN]
+        self._aside_invoices = [row for row in invoices if whose[row[_KEY]] is Whose.FOREIGN]
         self._aside_ids = {row.client_id for row in self._aside_commands if row.client_id}
         self._aside_ids |= {row[_CLIENT_ID] for row in self._aside_invoices if row[_CLIENT_ID]}
         self._not_ours |= {
@@ -300,8 +307,8 @@ class Memory:
             invoice: key for invoice, key in self._not_ours.items() if self._whose(key) is not Whose.OURS
         }
         self._core.book.clock_ahead = self._core.supervisor.clock_ahead or None
-        ours = [row for row in commands_ if whose[row.key] is not Whose.ANOTHERS]
-        shown = [row for row in invoices if whose[row[_KEY]] is not Whose.ANOTHERS]
+        ours = [row for row in commands_ if whose[row.key] is not Whose.FOREIGN]
+        shown = [row for row in invoices if whose[row[_KEY]] is not Whose.FOREIGN]
         for call in self._core.book.remember(ours, shown):
             self._core.expect(call)
         self._time_senders()
@@ -418,6 +425,29 @@ class Memory:
         message = None if event is None else event.raw
         self.journal.answer(call, DONE, told, message=message, invoice=invoice, doubtful=event is None)
 
+    async def note_batch(self, batch: Made) -> None:
+        """Keep that a batch is begun, before anything of it is sent.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        self._batches.setdefault(batch.batch_id, batch)
+        if self.journal is not None:
+            await self.journal.note_batch(batch, self._fingerprint)
+
+    async def unnamed_batch(self, digest: str) -> Made | None:
+        """The last batch without a name, of which something was sent, that asks for the same; None for none.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        if self.journal is None:
+            sent = {call.batch for call in self._core.book.creations.values()}
+            alike = [made for made in self._batches.values() if made.digest == digest and not made.named]
+            return next((made for made in reversed(alike) if made.batch_id in sent), None)
+        rows = await self.journal.unnamed_batches(digest)
+        return next((made_of(row) for row in rows if self._whose(row.key) is not Whose.FOREIGN), None)
+
     async def settle(self, timeout: float) -> None:
         """Wait for what a list has settled to be durable, if anything is not."""
         if self.journal is None or not any(call.claimed for call in list(self._core.book.creations.values())):
@@ -481,6 +511,17 @@ class Memory:
         """Take the journal's invoices apart, away from the hub's thread."""
         if self.journal is not None and self._core.book.forgetful:
             await asyncio.to_thread(self._core.book.recall)
+
+    def found_older(self, client_id: str, today: str) -> None:
+        """A ClientId of today was looked up and found as the one that version 0.1 made of the same parts."""
+        if self.journal is not None and (client_id, today) not in self._older:
+            self._older.add((client_id, today))
+            self.journal.note_older(client_id, today)
+
+    async def recall_of(self, client_id: str) -> None:
+        """As `recall`, where a ClientId may be in the journal under what version 0.1 made of it."""
+        if len(spellings(client_id)) > 1:
+            await self.recall()
 
     async def close(self) -> None:
         """Write what waits, and end."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +15,12 @@ from hercle_nb.invoices import Invoice, read_answer
 
 PREIMAGE = bytes(range(32))
 NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def id_of_0_1(*parts: object) -> str:
+    """The ClientId that version 0.1 made of these parts, of which the bare texts counted."""
+    namespace = uuid.UUID("6f0e4c1e-6f58-5f0b-9f0c-0d6f7c1f5a11")
+    return str(uuid.uuid5(namespace, json.dumps([str(part) for part in parts])))
 
 
 def ask(**changes: Any) -> InvoiceRequest:

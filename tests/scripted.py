@@ -245,6 +245,7 @@ class ScriptedHub:
     def _issue(self, amount_btc: Decimal, memo: str | None, expiry_hours: int | None) -> dict[str, Any]:
         number = len(self.invoices)
         text = pay_to(
+            currency=self._switches.get("network", "bcrt"),
             amount_msat=self.charges or int(amount_btc * 10**11),
             description=memo or "",
             expiry=(expiry_hours or 24) * 3600,

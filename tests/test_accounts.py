@@ -37,7 +37,7 @@ def test_not_told() -> None:
 def test_another_user() -> None:
     """Keys of which the hub names different users, and which share nothing, are of two accounts."""
     accounts = Accounts([Holder("a", "a", "user_1"), Holder("b", "b", "user_2")])
-    assert accounts.whose("a", "b") is accounts.whose("b", "a") is Whose.ANOTHERS
+    assert accounts.whose("a", "b") is accounts.whose("b", "a") is Whose.FOREIGN
 
 
 def test_a_shared_invoice_outranks_names() -> None:

@@ -263,6 +263,134 @@ def test_satoshis_that_are_refused(value: Any, words: str) -> None:
         sat_to_msat(value)
 
 
+WHOLE_TEXTS = [("25", 25), ("025", 25), ("25.0", 25), ("25.00", 25), (" 25 ", 25), ("9" * 30, 10**30 - 1)]
+TWO_READINGS = [  # to a call and a form; in a table, a column that is read as a whole will decide
+    ("25.000", "'25.000' is 25 or 25 thousand; write 25 or 25000"),
+    ("25,000", "'25,000' is 25 or 25 thousand; write 25 or 25000"),
+    (" 1.000\u00a0", "'1.000' is 1 or 1 thousand; write 1 or 1000"),
+    ("1500.000", "'1500.000' is 1500 or 1500 thousand; write 1500 or 1500000"),
+    ("025.000", "'025.000' is 25 or 25 thousand; write 25 or 25000"),
+    ("1.250", "'1.250' is 1.25 or 1250; write 1250, or round 1.25 yourself"),
+    ("1,001", "'1,001' is 1.001 or 1001; write 1001, or round 1.001 yourself"),
+]
+ONE_READING = [
+    ("1.250.000", "'1.250.000' holds marks between its digits; write 1250000"),
+    ("1,250,000", "'1,250,000' holds marks between its digits; write 1250000"),
+    ("1'250", '"1\'250" holds marks between its digits; write 1250'),
+    ("25\u2019000", "'25’000' holds marks between its digits; write 25000"),
+    ("25 000", "'25 000' holds marks between its digits; write 25000"),
+    ("25\u202f000", "'25\\u202f000' holds marks between its digits; write 25000"),
+    ("25_000", "'25_000' holds marks between its digits; write 25000"),
+    ("25.000,00", "'25.000,00' holds marks between its digits; write 25000"),
+    ("25,000.0", "'25,000.0' holds marks between its digits; write 25000"),
+    ("25 000,00", "'25 000,00' holds marks between its digits; write 25000"),
+    ("25'000.00", '"25\'000.00" holds marks between its digits; write 25000'),
+]
+NO_WHOLE = [
+    "25.5",
+    "25,5",
+    "25,0",
+    "25,00",
+    "25.0000",
+    "25.",
+    ".5",
+    "0.001",
+    "0.000",
+    "0,000",
+    "1.2.3",
+    "-25",
+]
+NO_WHOLE += [
+    "25.000,000",
+    "25.000,50",
+    "1.25.000",
+    "1,00,000",
+    "1.000 000",
+    "25.000 sat",
+    "+25",
+    "1e3",
+    "",
+    "x",
+]
+NO_WHOLE += ["٢٥", "２５", "25\n000", "9" * 31, "1.000.0000", "1\u20191250"]
+
+
+@pytest.mark.parametrize(("text", "number"), WHOLE_TEXTS)
+def test_whole_texts(text: str, number: int) -> None:
+    """Digits, alone or with the .0 or .00 of a whole float, are the whole number that they show."""
+    assert amounts.whole(text) == amounts.option(text) == number
+    assert amounts.marked(text) is None
+
+
+@pytest.mark.parametrize(("text", "meaning"), TWO_READINGS + ONE_READING)
+def test_texts_with_marks(text: str, meaning: str) -> None:
+    """A mark before three digits is refused with both readings; one that only parts thousands, with it."""
+    assert amounts.whole(text) is None
+    assert amounts.marked(text) == meaning
+    with pytest.raises(InvalidRequest, match=re.escape(f"amount_sat {meaning}.")):
+        sat_to_msat(text)
+    with pytest.raises(InvalidRequest, match=re.escape(f"{meaning}.")):
+        amounts.option(text)
+
+
+@pytest.mark.parametrize("text", NO_WHOLE)
+def test_texts_that_are_not_whole(text: str) -> None:
+    """Any other text is no whole number, and its refusal names no number that it might have meant."""
+    assert amounts.whole(text) is amounts.marked(text) is None
+    with pytest.raises(InvalidRequest, match="must be a whole number of satoshis, not ") as caught:
+        sat_to_msat(text)
+    assert "write amount_sat=100_000, or" in str(caught.value)
+    with pytest.raises(InvalidRequest, match="is no whole number; write digits alone"):
+        amounts.option(text)
+
+
+@given(st.integers(1, 10**7), st.sampled_from([".", ",", "'", "\u2019", " ", "\u00a0", "\u202f"]))
+def test_grouped_numbers_are_never_read(number: int, mark: str) -> None:
+    """A number with its thousands parted is never read as another number, nor is another alone advised."""
+    text = f"{number:,}".replace(",", mark)
+    assert amounts.whole(text) == (number if number < 1_000 else None)
+    if number >= 1_000:
+        assert str(number) in (amounts.marked(text) or "")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("1,000", "'1,000' is 1 or 1 thousand; write 1 or 1000."),
+        ("1,250", "'1,250' is 1.25 or 1250; write 1250 or 1.25."),
+        ("1.250.000", "write 1250000."),
+        ("25000000.000", "write amount_sat=25000000 or amount_sat=25000000000."),
+        ("25000000.250", "ever exist; write 21_000_000 or less."),
+    ],
+)
+def test_bitcoin_with_marks(value: str, words: str) -> None:
+    """A comma before three digits has both readings in bitcoin too; a point is the decimal one."""
+    with pytest.raises(InvalidRequest, match=re.escape(words)):
+        btc_to_msat(value)
+    with pytest.raises(InvalidRequest):
+        to_sat(value)
+    assert btc_to_msat("1.000") == btc_to_msat("1") == 10**11
+
+
+@pytest.mark.parametrize(
+    ("btc", "instead"),
+    [
+        (1000, "amount_sat=1000"),
+        (25.0, "amount_sat=25"),
+        (np.float64(1000), "amount_sat=1000"),
+        (Decimal("1E3"), "amount_sat=1000"),
+        ("1000", "amount_sat=1000"),
+        ("25.000", "amount_sat=25 or amount_sat=25000"),
+        ("1.250", None),
+        (1.5, None),
+        (MAX_SAT + 1, None),
+    ],
+)
+def test_perhaps_satoshis(btc: Any, instead: str | None) -> None:
+    """What was perhaps meant in satoshis is told as it is written; of a text with two readings both."""
+    assert amounts.perhaps_sat(btc) == instead
+
+
 @pytest.mark.parametrize(
     ("rounding", "below", "half", "odd_half", "above"),
     [

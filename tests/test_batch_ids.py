@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hercle_nb.batch.rows import read_rows
+from hercle_nb.client_ids import client_id, spellings
 from hercle_nb.errors import InvalidRequest
-from hercle_nb.invoice_request import client_id
+from tests.answers import id_of_0_1
 
 
 def ids(rows: Any, key: str | None = None, batch_id: str = "b") -> list[str]:
@@ -52,11 +53,70 @@ def test_ids_are_made_from_keys() -> None:
 
 @pytest.mark.parametrize(
     "same",
-    [17, np.int64(17), 17.0, np.float32(17), "17", " 17 ", "17.0", Decimal("17"), Decimal("17.0")],
+    [
+        17,
+        np.int64(17),
+        17.0,
+        np.float32(17),
+        "17",
+        " 17 ",
+        "17.0",
+        "1\u200b7",
+        Decimal("17"),
+        Decimal("17.0"),
+    ],
 )
 def test_keys_do_not_depend_on_types(same: Any) -> None:
     """A key is the same as an integer, as the float that a missing cell makes of it, and as text."""
     assert keyed(pd.Series([same], dtype=object)) == [client_id("batch", "b", "key", "17")]
+
+
+@pytest.mark.parametrize(
+    ("key", "before"),
+    [
+        ("A  1", "A  1"),
+        ("Mu\u0308ller", "Mu\u0308ller"),
+        (pd.Timestamp("2026-11-30"), "2026-11-30 00:00:00"),
+        ("2026-11-30T00:00:00", "2026-11-30T00:00:00"),
+    ],
+)
+def test_keys_carry_their_ids_of_0_1(key: Any, before: str) -> None:
+    """A key that 0.1 took for another text is found under the id that 0.1 made of it, before its own."""
+    (found,) = keyed(pd.Series([key], dtype=object))
+    assert spellings(found)[0] == id_of_0_1("batch", "b", "key", before) != found
+    assert spellings(found)[-1] == found
+
+
+def test_batches_carry_their_ids_of_0_1() -> None:
+    """The name of a batch counts as a part does, and its rows carry what 0.1 made of the name as written."""
+    rows = [{"amount_sat": 5}, {"amount_sat": 6}]
+    found = ids(rows, batch_id=" rent  2026 ")
+    assert found == ids(rows, batch_id="rent 2026")
+    for number, one in enumerate(found):
+        assert spellings(one) == (id_of_0_1("batch", " rent  2026 ", number), one)
+    assert spellings(ids(rows, batch_id="rent 2027")[1]) == (id_of_0_1("batch", "rent 2027", 1),)
+
+
+def test_keys_that_0_1_told_apart() -> None:
+    """Two keys that were two orders to 0.1 are one now, and are told what another key would do."""
+    (line,) = refusal(["A 1", "A  1"])
+    assert line == (
+        "row 1: It has the key 'A 1' of row 0 in the column 'order'; each row needs a key of its own "
+        "(0.1 told these two apart: if this row has an invoice, another key makes a second one)."
+    )
+
+
+@pytest.mark.parametrize("names", [["Order", "Order.1"], ["order", "Order.2"], ["Order no", "Order no.1"]])
+def test_key_columns_that_pandas_renamed(names: list[str]) -> None:
+    """A column of keys beside what pandas makes of its name is refused; that one can be named itself."""
+    frame = pd.DataFrame([[5, "A", "B"]], columns=["amount_sat", *names])
+    with pytest.raises(
+        InvalidRequest, match="pandas writes the second of two equal names so; drop or rename"
+    ):
+        ids(frame, names[0].casefold())
+    assert ids(frame, names[1]) == [client_id("batch", "b", "key", "B")]
+    alone = frame.drop(columns=names[0])
+    assert ids(alone, names[1]) == [client_id("batch", "b", "key", "B")]
 
 
 def test_keys_as_columns_of_any_type() -> None:
@@ -75,7 +135,7 @@ def test_texts_stay_apart(one: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [True, 1.5, date(2026, 11, 24), UUID(int=7), pd.Timestamp("2026-11-24"), "x" * 999]
+    "key", [True, 1.5, date(2026, 11, 24), UUID(int=7), pd.Timestamp("2026-11-24 12:00"), "x" * 999]
 )
 def test_keys_of_other_types(key: Any) -> None:
     """Whatever has one text that never changes can be a key."""
@@ -110,8 +170,13 @@ def test_missing_and_repeated_keys_are_problems() -> None:
     [
         ([1], "is list; write a text or a number"),
         (object(), "is object; write a text or a number"),
-        (2.0**53 + 2, "is a float, and floats of this size are not exact; read the column as text"),
-        (float("inf"), "is a float"),
+        (
+            2.0**53 + 2,
+            "is the float 9007199254740994.0, and floats of this size are not exact; read it as text",
+        ),
+        (float("inf"), "is the float inf"),
+        (Decimal("Infinity"), "is missing"),
+        ("\u200b", "is blank"),
     ],
 )
 def test_keys_that_may_change_are_problems(key: Any, words: str) -> None:

@@ -59,6 +59,7 @@ def in_btc(sat: int) -> str:
         ({"amount_sat": 100_000}, 100_000_000),
         ({"amount_sat": "100000"}, 100_000_000),
         ({"amount_sat": " 100000.0 "}, 100_000_000),
+        ({"amount_sat": "100000.00"}, 100_000_000),
         ({"amount_sat": 100_000.0}, 100_000_000),
         ({"amount_sat": np.int64(7)}, 7_000),
         ({"amount_sat": Decimal("7")}, 7_000),
@@ -119,7 +120,17 @@ def test_texts_are_kept() -> None:
         ({"amount_btc": [1]}, "must be a number, not list"),
         ({"amount_btc": np.array([1, 2])}, "must be a number, not ndarray"),
         ({"amount_sat": True}, "True is not a number"),
-        ({"amount_sat": "1,000"}, "whole number of satoshis, not '1,000'"),
+        # while nothing else decides; a column that is read as a whole will
+        ({"amount_sat": "25.000"}, "amount_sat '25.000' is 25 or 25 thousand; write 25 or 25000."),
+        ({"amount_sat": "1,000"}, "amount_sat '1,000' is 1 or 1 thousand; write 1 or 1000."),
+        (
+            {"amount_sat": "1.250.000"},
+            "amount_sat '1.250.000' holds marks between its digits; write 1250000.",
+        ),
+        ({"expiry_hours": "24.000"}, "expiry_hours '24.000' is 24 or 24 thousand; write 24 or 24000."),
+        ({"amount_btc": "1,000"}, "'1,000' is 1 or 1 thousand; write 1 or 1000."),
+        ({"amount_sat": "25.0000"}, "whole number of satoshis, not '25.0000'"),
+        ({"amount_sat": "25,00"}, "whole number of satoshis, not '25,00'"),
         ({"amount_sat": "1e5"}, "whole number of satoshis, not '1e5'"),
         ({"amount_sat": 0.5}, "whole number of satoshis, not 0.5"),
         ({"amount_sat": "0.5"}, "whole number of satoshis, not '0.5'"),
@@ -291,7 +302,7 @@ def test_requests_are_taken_as_they_are() -> None:
     assert "It has the client_id 'mine' of row 0" in refusal([ready, ready])
 
 
-@pytest.mark.parametrize("batch_id", ["", None, 17])
+@pytest.mark.parametrize("batch_id", ["", " \u200b", None, 17])
 def test_batch_ids_are_texts(batch_id: Any) -> None:
     """A batch is named by a text that is not empty."""
     with pytest.raises(InvalidRequest, match="batch_id must be a text such as"):
@@ -299,9 +310,14 @@ def test_batch_ids_are_texts(batch_id: Any) -> None:
 
 
 def test_totals_are_exact() -> None:
-    """The totals are of integers, and one invoice is no invoices."""
+    """The totals are of integers, name the first of the largest rows, and one invoice is no invoices."""
     rows = read([{"amount_btc": "20999999.99999999"}, {"amount_sat": 2}])
     text = totals_text(rows).replace("\u202f", " ")
-    assert text == "2 invoices, 21 000 000.00000001 BTC = 2 100 000 000 000 001 sat in total"
+    assert text == (
+        "2 invoices, 21 000 000.00000001 BTC = 2 100 000 000 000 001 sat in total; "
+        "the largest is row 0: 20 999 999.99999999 BTC = 2 099 999 999 999 999 sat"
+    )
     assert totals_text(read([{"amount_sat": 5}])) == "1 invoice, 0.00000005 BTC = 5 sat in total"
-    assert totals_text(read([{"amount_sat": 5}] * 1_000)).startswith("1,000 invoices, ")
+    many = totals_text(read([{"amount_sat": 5}, *[{"amount_sat": 6}] * 999]))
+    assert many.startswith("1,000 invoices, ")
+    assert many.endswith("; the largest is row 1: 0.00000006 BTC = 6 sat")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from hercle_nb._columns import TEXT_DTYPE
-from hercle_nb.batch.table import COLUMNS, read_table
+from hercle_nb.batch.columns import COLUMNS
+from hercle_nb.batch.table import read_table
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest
 
@@ -88,6 +89,33 @@ def test_columns_of_the_same_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (["amount_sat", "Memo", "Memo.1"], "memo"),
+        (["Amount BTC", "Amount BTC.1"], "amount_btc"),
+        (["amount_sat", "client.id", "client.id.2"], "client_id"),
+        (["amount_sat", "memo", "x", "Memo.1"], "memo"),
+    ],
+)
+def test_columns_that_pandas_renamed_are_refused(
+    csv_file: Callable[[str | bytes], Path], names: list[str], known: str
+) -> None:
+    """The second of two equal headers is refused under the name that pandas gives it, however rows come."""
+    frame = pd.DataFrame([["1"] * len(names)], columns=names)
+    path = csv_file(frame.to_csv(index=False))
+    for rows in (frame, frame.to_dict("records"), path, pd.read_csv(path, dtype=str)):
+        text = refusal(rows)
+        assert text.endswith(f" all mean {known}; keep one, and drop or rename the others.")
+        assert repr(names[-1]) in text
+
+
+def test_numbered_columns_alone_are_carried_through() -> None:
+    """A number behind a name means nothing where the name is not there without it."""
+    frame = pd.DataFrame([[1, "x", "y"]], columns=["amount_sat", "memo.1", "order.1"])
+    assert_frame_equal(read_table(frame)[0], frame)
+
+
+@pytest.mark.parametrize(
     ("names", "words"),
     [
         (
@@ -150,7 +178,8 @@ def test_records_of_any_kind() -> None:
     """Any mapping is a row and any iterable gives rows; columns are in the order of first appearance."""
     ready = InvoiceRequest(amount_sat=5, client_id="c")
     rows = ({"b": 1, "Amount Sat": 5}, types.MappingProxyType({"a": "\ud800", ("x", "y"): 2}), ready)
-    table, requests = read_table(row for row in rows)
+    table, requests, had = read_table(row for row in rows)
+    assert had == {name: "Amount Sat" if name == "amount_sat" else name for name in COLUMNS}
     assert list(table) == [
         "b",
         "amount_sat",
@@ -168,7 +197,7 @@ def test_records_of_any_kind() -> None:
 
 def test_cells_of_records_keep_their_values() -> None:
     """A number stays the integer that it is where other rows lack one, and a full column has its own type."""
-    table, _ = read_table([{"amount_sat": 2**60 + 1, "n": 1}, {"n": 2, "m": 2**60 + 1}])
+    table, *_ = read_table([{"amount_sat": 2**60 + 1, "n": 1}, {"n": 2, "m": 2**60 + 1}])
     assert table["amount_sat"].tolist() == [2**60 + 1, None]
     assert table["m"].tolist() == [None, 2**60 + 1]
     assert table["n"].dtype == np.int64
@@ -264,7 +293,7 @@ def test_excel_is_read_as_advised(tmp_path: Path) -> None:
     path = tmp_path / "rows.xlsx"
     accounts = ["00123", 7, "NA"]
     pd.DataFrame({"amount_btc": [0.00001, 1, 0.1], "account": accounts}).to_excel(path, index=False)
-    table, _ = read_table(pd.read_excel(path, dtype=object, keep_default_na=False))
+    table, *_ = read_table(pd.read_excel(path, dtype=object, keep_default_na=False))
     assert table["account"].tolist() == accounts
     assert table["amount_btc"].tolist() == [1e-5, 1, 0.1]
 

@@ -211,6 +211,45 @@ def test_not_finding(book: Book, key: Any) -> None:
     assert len(str(error.value)) < 250
 
 
+def test_ids_of_the_hub_are_found_exactly() -> None:
+    """Two invoices whose ids differ in case alone are two: each is found by its own."""
+    book = Book("")
+    other = pay_to(payment_hash=hashlib.sha256(OTHER).digest())
+    entries = [entry(id="INV_A"), entry(id="inv_a", encodedPaymentRequest=other, paymentHash=None)]
+    book.merge(entries)
+    assert [book.find(key).id for key in ("INV_A", "inv_a")] == ["INV_A", "inv_a"]
+    with pytest.raises(hercle.InvalidRequest, match="is known here"):
+        book.find("Inv_A")
+    assert {invoice.alarm for invoice in book.invoices()} == {False}
+
+
+@pytest.mark.parametrize("spell", [str.upper, "lightning:{}".format, "LIGHTNING:{}".format])
+def test_a_payment_request_spelt_otherwise_is_the_same(book: Book, spell: Any) -> None:
+    """An entry whose payment request is spelt otherwise is the invoice that is known, and no alarm."""
+    text = spell(entry()["encodedPaymentRequest"])
+    assert book.merge([entry(encodedPaymentRequest=text, memo="Payment for services")]) == []
+    (invoice,) = book.invoices()
+    assert (invoice.client_id, invoice.hub_status, invoice.alarm) == ("my-invoice-123", "OPEN", False)
+    assert book.is_open_in_list(invoice)
+    assert book.listed(invoice) is not None
+    assert book.find(text) == invoice
+
+
+def test_a_claimed_invoice_is_not_put_elsewhere(book: Book) -> None:
+    """While an answer is being made durable its invoice is nobody else's, however the list spells it."""
+    call = book.creations["b"] = creation("b")
+    call.claimed = hashlib.sha256(OTHER).hexdigest()
+    book.merge([entry(**TEA | {"encodedPaymentRequest": TEXT.upper()})])
+    assert [invoice.client_id for invoice in book.invoices()] == ["my-invoice-123"]
+
+
+def test_a_clock_that_was_set_is_followed(book: Book) -> None:
+    """An entry that says nothing new is followed all the same where the difference of the clocks changed."""
+    for ahead in (0.0, 7_200.0, 7_200.4):
+        book.merge([entry(), entry(**TEA)], ahead)
+        assert {invoice.clock_ahead for invoice in book.invoices()} == {7_200.0 if ahead else 0.0}
+
+
 def test_finding_a_creation_without_invoice(book: Book) -> None:
     """A ClientId that was refused, or whose outcome is unknown, says so."""
     book.creations["lost"] = creation("lost")

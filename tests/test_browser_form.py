@@ -68,8 +68,9 @@ PROBLEMS = [
     ("Amount", "BTC", "0,001", "'0,001' is not a plain decimal number; type digits with at most one", "1"),
     ("Amount", "BTC", "<b>1", "'<b>1' is not a plain decimal number", "1"),
     ("Amount", "BTC", "0.000000001", "0.000000001 BTC is 0.1 sat, finer than one satoshi; type 0.0", "0.1"),
-    ("Amount", "BTC", "22000000", "more than the 21,000,000 BTC that will ever exist", "20"),
-    ("Amount", "BTC", "9" * 40, "more than the 21,000,000 BTC that will ever exist", "20"),
+    ("Amount", "BTC", "22000000", "more than the 21,000,000 BTC that will ever exist", "0.2"),
+    ("Amount", "BTC", "1000", "1,000 BTC is more than this hub's limit of 1 BTC for one invoice", "1"),
+    ("Amount", "BTC", "9" * 40, "more than the 21,000,000 BTC that will ever exist", "0.2"),
     ("Amount", "sat", "0.5", "An amount in satoshis is a whole number, not '0.5'", "5"),
     ("Amount", "sat", "0", "An amount must be at least 1 sat, not 0.", "1"),
     ("Memo", "sat", "é" * 320, "The memo has 640 bytes of UTF-8; at most 639 fit", "é" * 319),
@@ -159,6 +160,13 @@ def test_units(page: Page) -> None:
         expect(echo).to_have_text(re.compile(r"^= [\d\u202f]+\.\d{8} BTC$"))
         field(page, "Unit").select_option("BTC")
         expect(field(page, "Amount")).to_have_value(btc)
+    for text in ("25.000", "1.250"):  # satoshis with two readings are no number
+        field(page, "Unit").select_option("sat")
+        field(page, "Amount").fill(text)
+        expect(echo).to_be_empty()
+        expect(region(page)).to_contain_text(f"'{text}' is ")
+        field(page, "Unit").select_option("BTC")
+        expect(field(page, "Amount")).to_have_value("")
     for text in ("0,001", "x", "1e3", ""):
         field(page, "Amount").fill(text)
         expect(echo).to_be_empty()

@@ -63,6 +63,9 @@ def test_version() -> None:
         ["record"],
         ["record", "events", "--api-key", "secret-of-mine"],
         ["simulator", "--port", "70000"],
+        ["simulator", "--port", "8.888"],
+        ["app", "--port", "8,000"],
+        ["demo", "--port", "８８８８"],
         ["record", "events", "--url", "https://secret-of-mine@host/hub"],
         ["record", "events", "--url", "http://host.example/hub"],
         ["record", "events", "--url", "https://hub..example/v1"],
@@ -78,6 +81,26 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert done.stderr.startswith("Usage: hercle-nb ")
     assert "Error: " in done.stderr
     assert "secret-of-mine" not in done.stderr
+
+
+def test_ports_have_one_reading() -> None:
+    """A port with a mark in it is refused with both readings, by the simulator's own program too."""
+    own = run_simulator("--port", "8.000")
+    for done in (run("simulator", "--port", "8.000"), own):
+        assert done.returncode == 2
+        assert "'8.000' is 8 or 8 thousand; write 8 or 8000." in done.stderr
+    assert "is no whole number; write digits alone." in run_simulator("--port", "x").stderr
+
+
+def run_simulator(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the simulator's own program to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "hercle_nb.simulator", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_completion() -> None:

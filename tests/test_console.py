@@ -179,6 +179,7 @@ def test_one_at_a_time(page: Page, hub: hercle.Hub, server: HubProcess) -> None:
         (CREATE, {"AmountBtc": "22000000"}, "21,000,000"),
         (CREATE, {**COFFEE, "ExpiryHours": "721"}, "1 to 720"),
         (CREATE, {**COFFEE, "ExpiryHours": "1.5"}, "1 to 720"),
+        (CREATE, {**COFFEE, "ExpiryHours": "24.000"}, "'24.000' is 24 or 24 thousand; type 24 or 24000."),
         (CREATE, {**COFFEE, "Memo": "x" * 640}, "640 bytes"),
         (CREATE, {**COFFEE, "Memo": "a\u202eb"}, "U+202E"),
         (CREATE, {**COFFEE, "ClientId": "x" * 37}, "36 printable"),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import threading
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -263,11 +263,11 @@ def test_closed_meanwhile(server: HubProcess) -> None:
     """Closing a hub ends its batch; every row still says what is known of it."""
     server.mode(replyDelayMs=300)
     hub = hercle.connect(url=server.url, api_key=KEY, journal=False)
-    closer = threading.Timer(0.8, hub.close)
-    closer.start()
-    with hub, suppress(hercle.ConnectionFailed):  # or every row is told in time
-        many(hub, orders(40), max_in_flight=4)
-    closer.join()
+    with hub, ThreadPoolExecutor(1) as pool:
+        making = pool.submit(many, hub, orders(40), max_in_flight=4)
+        until(lambda: "b" in hub._core.batches and (hub.batch()["status"] == "open").sum() >= 4)
+        hub.close()
+        assert making.exception() is None or isinstance(making.exception(), hercle.ConnectionFailed)
     frame = hub.batch()
     assert (frame["status"] == "open").sum() >= 4
     assert (frame["status"] == "not sent").sum() >= 20

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hercle_nb.cross_check import judged_here
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoices import read_answer
 from tests.answers import NOW, ask, pay_to
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hercle_nb.invoice_request import InvoiceRequest
     from hercle_nb.invoices import Invoice
 
+MEANT = 'if that is meant, connect with network="{}"'
 SENT_AT = NOW - timedelta(seconds=20)
 
 FOLLOWED = (
@@ -113,7 +115,7 @@ def assert_only_notes(invoice: Invoice, *notes: str) -> None:
             {},
             {"currency": "bc"},
             "the payment request is for the network 'bc', which is not expected here: "
-            "paying there costs real money",
+            'paying it costs real bitcoin; if that is meant, connect with network="bc"',
         ),
     ],
 )
@@ -141,21 +143,44 @@ def test_the_hash_of_a_memo_stands_for_it(memo: str | None) -> None:
     ("network", "currency", "why"),
     [
         ("bc", "bc", None),
-        ("bc", "tb", "production's is 'bc'"),
-        ("bc", "tbs", "production's is 'bc'"),
-        ("bc", "bcrt", "production's is 'bc'"),
-        ("", "bc", "paying there costs real money"),
+        ("bc", "tb", "where 'bc' is expected: what is paid there is worth nothing"),
+        ("bc", "tbs", "where 'bc' is expected: what is paid there is worth nothing"),
+        ("bc", "bcrt", "where 'bc' is expected: what is paid there is worth nothing"),
+        ("", "bc", f"which is not expected here: paying it costs real bitcoin; {MEANT.format('bc')}"),
         ("", "tb", None),
         ("", "tbs", None),
         ("", "bcrt", None),
+        ("tb", "tb", None),
+        ("tb", "bc", f"where 'tb' is expected: paying it costs real bitcoin; {MEANT.format('bc')}"),
+        ("tb", "tbs", f"where 'tb' is expected: another test network; {MEANT.format('tbs')}"),
+        ("tbs", "tb", f"where 'tbs' is expected: another test network; {MEANT.format('tb')}"),
+        ("bcrt", "bc", f"where 'bcrt' is expected: paying it costs real bitcoin; {MEANT.format('bc')}"),
+        ("bcrt", "bcrt", None),
     ],
 )
-def test_production_alone_is_for_real_money(network: str, currency: str, why: str | None) -> None:
-    """In production any network but `bc` is an alarm, everywhere else `bc` alone is."""
+def test_the_network_that_is_expected(network: str, currency: str, why: str | None) -> None:
+    """Another network than the one named is an alarm that says both; where none is, `bc` alone is one."""
     invoice = checked(network=network, currency=currency)
-    sentence = f"the payment request is for the network {currency!r}, which is not expected here: {why}"
+    sentence = f"the payment request is for the network {currency!r}, {why}"
     assert invoice.warnings == ((sentence,) if why else ())
     assert invoice.alarm == bool(why)
+
+
+def test_judged_where_another_network_is_expected() -> None:
+    """An invoice judged anew has the alarm of the network expected here, its other alarms, and its notes."""
+    noted = checked(ask(), currency="bc", timestamp=seconds_later(-3_600), expires_at="2000-01-01T00:00:00Z")
+    network, *notes = noted.warnings
+    assert "'bc'" in network
+    assert len(notes) == 2
+    assert judged_here(noted.warnings, "bc", "bc", alarm=True) == (tuple(notes), False)
+    assert judged_here(tuple(notes), "bc", "", alarm=False) == (noted.warnings, True)
+    assert judged_here(noted.warnings, "bc", "", alarm=True) == (noted.warnings, True)
+    (old,) = judged_here((network.replace("bitcoin", "money"),), "bc", "", alarm=True)[0]
+    assert old == network
+    for other in ("the payment request asks for no amount", "what no version of this says"):
+        assert judged_here((network, other), "bc", "bc", alarm=True) == ((other,), True)
+    assert judged_here((), "bc", "bc", alarm=True) == ((), True)
+    assert judged_here(("cannot be read",), None, "", alarm=True) == (("cannot be read",), True)
 
 
 def test_alarms_come_before_notes() -> None:

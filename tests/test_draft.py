@@ -52,8 +52,12 @@ CLIENT_ID = "The ClientId must be 1 to 36 printable ASCII characters without spa
         (SAT, "", "Type an amount, such as 100000."),
         (SAT, "0", "An amount must be at least 1 sat, not 0."),
         (SAT, "0.5", f"{WHOLE}, not '0.5'; type digits alone, such as 100000."),
-        (SAT, "5.0", f"{WHOLE}, not '5.0'; type digits alone, such as 100000."),
-        (SAT, "1 000", f"{WHOLE}, not '1 000'; type digits alone, such as 100000."),
+        (SAT, "5.5", f"{WHOLE}, not '5.5'; type digits alone, such as 100000."),
+        (SAT, "25,00", f"{WHOLE}, not '25,00'; type digits alone, such as 100000."),
+        (SAT, "100.000", "'100.000' is 100 or 100 thousand; type 100 or 100000."),
+        (SAT, "1,250", "'1,250' is 1.25 or 1250; type 1250, or round 1.25 yourself."),
+        (SAT, "1 000", "'1 000' holds marks between its digits; type 1000."),
+        (BTC, "1,000", "'1,000' is 1 or 1 thousand; type 1 or 1000."),
         (SAT, "2100000000000001", f"2100000000000001 sat {EXIST}."),
         (SAT, "9" * 25, f"{'9' * 25} sat {EXIST}."),
         ("EUR", "5", "The unit must be BTC or sat."),
@@ -98,6 +102,8 @@ def test_amount(unit: str, amount: str, says: str) -> None:
         ({"expiry": CUSTOM, "hours": "721"}, "hours", f"{HOURS}, not '721'."),
         ({"expiry": CUSTOM, "hours": "1.5"}, "hours", f"{HOURS}, not '1.5'."),
         ({"expiry": CUSTOM, "hours": "9" * 25}, "hours", f"{HOURS}, not '{'9' * 25}'."),
+        ({"expiry": CUSTOM, "hours": "24,0"}, "hours", f"{HOURS}, not '24,0'."),
+        ({"expiry": CUSTOM, "hours": "24.000"}, "hours", "'24.000' is 24 or 24 thousand; type 24 or 24000."),
         ({"expiry": "forever"}, "hours", f"{HOURS}."),
         ({"client_id": "order 17"}, "client_id", f"{CLIENT_ID} holds ' ', U+0020."),
         ({"client_id": "größe"}, "client_id", f"{CLIENT_ID} holds 'ö', U+00F6."),
@@ -139,7 +145,8 @@ def refused(**arguments: Any) -> bool:
 
 def number(text: str) -> int | str:
     """What a user means by digits in a field."""
-    return int(text) if re.fullmatch("[0-9]{1,19}", text.strip()) else text.strip()
+    match = re.fullmatch(r"([0-9]{1,30})(\.0|\.00)?", text.strip())
+    return int(match[1]) if match else text.strip()
 
 
 @given(DRAFTS)
@@ -171,6 +178,7 @@ def test_agrees_with_the_request(draft: Draft) -> None:
         (EXAMPLE, InvoiceRequest("0.001", "Coffee", 24, "made")),
         (Draft(" 100000 ", SAT, expiry=DEFAULT), InvoiceRequest("0.001", None, None, "made")),
         (Draft("0.1", client_id="mine"), InvoiceRequest("0.1", None, 24, "mine")),
+        (Draft("100000.0", SAT, "", CUSTOM, "5.00"), InvoiceRequest("0.001", None, 5, "made")),
         (Draft("1", SAT, "", CUSTOM, " 5 "), InvoiceRequest("0.00000001", None, 5, "made")),
         (Draft("1", SAT, "", "720", "5"), InvoiceRequest("0.00000001", None, 720, "made")),
     ],

@@ -33,7 +33,7 @@ def test_the_intent_is_durable_first(server: HubProcess, journal: str) -> None:
     with connect(server, journal) as hub, ThreadPoolExecutor(1) as pool:
         with held(journal):
             out = hub.stats["bytes_out"]
-            making = pool.submit(hub.create_invoice, **COFFEE, client_id="order-1", timeout=1)
+            making = pool.submit(hub.create_invoice, **COFFEE, client_id="order-1", timeout=3)
             time.sleep(0.3)
             assert (hub.stats["bytes_out"], sent(server), making.done()) == (out, 0, False)
         until(lambda: sent(server) == 1)

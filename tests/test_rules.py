@@ -89,6 +89,7 @@ def btc_taken(rule: str, wire: str, amount_btc: Any, **arguments: Any) -> Any:
         btc_refused("a point before the digits", f"'.5'{PLAIN}", ".5"),
         btc_refused("a point after the digits", f"'5.'{PLAIN}", "5."),
         btc_refused("a comma", f"'0,001'{PLAIN}", "0,001"),
+        btc_refused("a comma with two readings", "'1,000' is 1 or 1 thousand; write 1 or 1000.", "1,000"),
         btc_refused("no digits", f"''{PLAIN}", ""),
         btc_refused("a plus sign", f"'+1'{PLAIN}", "+1"),
         btc_refused("a minus sign", f"'-1'{PLAIN}", "-1"),
@@ -142,6 +143,11 @@ def btc_taken(rule: str, wire: str, amount_btc: Any, **arguments: Any) -> Any:
         ),
         refused("satoshis as a Decimal", f"{INT}Decimal 5; write amount_sat=5.", amount_sat=Decimal(5)),
         refused("satoshis as a text", f"{INT}str '100'; write amount_sat=100.", amount_sat="100"),
+        refused(
+            "satoshis with a mark that has two readings",
+            "amount_sat '25.000' is 25 or 25 thousand; write 25 or 25000.",
+            amount_sat="25.000",
+        ),
         refused("satoshis as a bool", "True is not a number; write amount_sat=100_000.", amount_sat=True),
         refused("no satoshis", f"An amount must be at least 1 sat, not 0{ONE_SAT}", amount_sat=0),
         refused("negative satoshis", f"An amount must be at least 1 sat, not -5{ONE_SAT}", amount_sat=-5),
@@ -194,6 +200,11 @@ def btc_taken(rule: str, wire: str, amount_btc: Any, **arguments: Any) -> Any:
         # expiry
         refused("no hours", f"{HOURS}0; write expiry_hours=24.", expiry_hours=0),
         refused("more than 720 hours", f"{HOURS}721; write expiry_hours=24.", expiry_hours=721),
+        refused(
+            "hours with a mark that has two readings",
+            "expiry_hours '24,000' is 24 or 24 thousand; write 24 or 24000.",
+            expiry_hours="24,000",
+        ),
         refused("negative hours", f"{HOURS}-1; write expiry_hours=24.", expiry_hours=-1),
         refused("half an hour", f"{HOURS}0.5; write expiry_hours=24.", expiry_hours=0.5),
         refused("hours as a text", f"{HOURS}'24'; write expiry_hours=24.", expiry_hours="24"),
@@ -287,8 +298,9 @@ def test_a_client_id_used_again() -> None:
         again = hub.create_invoice(Decimal("0.00100"), "tea", 24.0, client_id="a")  # type: ignore[arg-type]
         assert (again.id, again.reused) == (first.id, True)
         message = (
-            "The ClientId a was used for another invoice (0.001 BTC, memo 'tea', expiry 24 h); "
-            "nothing was sent. Give this one a client_id of its own."
+            "The ClientId a was used for another invoice (0.001 BTC, memo 'tea', expiry 24 h), which is "
+            "open: see hub.invoice('a'). This asks for 0.001 BTC, memo 'coffee', expiry 24 h. So nothing was "
+            "sent; another client_id makes a second invoice beside it."
         )
         with pytest.raises(hercle.InvalidRequest, match=f"^{re.escape(message)}$"):
             hub.create_invoice(0.001, "coffee", 24, client_id="a")

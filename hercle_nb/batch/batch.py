@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hercle_nb.batch.again import Made, differing, digest, kept
 from hercle_nb.batch.frame import Outcome, batch_frame
 from hercle_nb.batch.rows import read_rows, refused, totals_text
+from hercle_nb.client_ids import part_text
 from hercle_nb.errors import HercleError, InvalidRequest
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hercle_nb._core import Core
+    from hercle_nb.calls import Call
     from hercle_nb.invoice_request import InvoiceRequest
 
 
@@ -25,6 +30,8 @@ class Batch:
         rows: What `batch.rows.read_rows` takes.
         batch_id: What the ClientIds are made from; None makes one and prints it.
         key: The column to make them from, instead of the rows' numbers.
+        keeps: Rows that differ from what their ids were used for are kept as they were.
+        again: Rows that were sent before without a batch_id are sent again.
 
     Raises:
         InvalidRequest: Some rows cannot be sent; all of these are named.
@@ -32,40 +39,81 @@ class Batch:
     Attributes:
         finished: How many rows are done with, well or not.
         total: How many there are.
+        made: What tells it from others.
     """
 
-    def __init__(self, core: Core, rows: Any, batch_id: str | None, key: str | None) -> None:
+    def __init__(
+        self, core: Core, rows: Any, batch_id: str | None, key: str | None, *, keeps: bool, again: bool
+    ) -> None:
         self._rows = read_rows(rows, str(uuid.uuid4()) if batch_id is None else batch_id, key)
-        if batch_id is None:
-            print(f"batch_id={self._rows.batch_id!r} (the same again resumes this batch)")
         self._core = core
+        self._keeps, self._again = keeps, again
         self._errors: dict[str, str] = {}  # by ClientId
+        self._kept: dict[str, str] = {}  # likewise: what there is to say of rows that differ and are kept
         self.finished = 0
         self.total = len(self._rows.requests)
+        self.made = Made(
+            part_text(self._rows.batch_id),
+            batch_id is not None,
+            datetime.now(UTC),
+            digest(self._rows.unnamed),
+        )
+        for line in self._rows.lacking:
+            print(line)
 
     @property
     def batch_id(self) -> str:
         """What its ClientIds are made from."""
         return self._rows.batch_id
 
-    async def check(self) -> None:
-        """Look whether any ClientId was used for something else; on the hub's thread.
+    async def check(self) -> str:
+        """Look whether the rows can be sent, or were sent before; on the hub's thread.
+
+        Returns:
+            Why rows without a batch_id would be refused: a batch asked for the same before; else empty.
 
         Raises:
-            InvalidRequest: Some were; all of these rows are named, and nothing was sent.
+            InvalidRequest: Some ClientIds were used for something else, or some amounts are above the hub's
+                limit; all of these rows are named, and nothing was sent.
             JournalError: The journal cannot be read.
         """
+        creating = self._core.creating
         self._core.supervisor.check()
         await self._core.memory.look()
         await self._core.memory.recall()
+        requests = [creating.as_known(request) for request in self._rows.requests]
+        self._rows = replace(self._rows, requests=requests)
         problems: dict[int, str] = {}
-        for number, request in enumerate(self._rows.requests):
+        differ: dict[int, tuple[InvoiceRequest, Call]] = {}
+        new: list[int] = []
+        for number, request in enumerate(requests):
+            known = self._core.book.creation(request.client_id)
+            if known is not None and known.request != request:
+                differ[number] = request, known
+                continue
             try:
-                self._core.creating.check(request)
+                creating.check(request)
             except InvalidRequest as error:
                 problems[number] = str(error)
+            else:
+                new += [number] if known is None else []
         if problems:
             raise refused(problems, self.total)
+        if differ and not self._keeps:
+            raise InvalidRequest(differing(differ, new, self.total, self._name))
+        self._kept = {asked.client_id: kept(asked, known) for asked, known in differ.values()}
+        return await self._made_before()
+
+    async def _made_before(self) -> str:
+        if self.made.named or self._again or not self.made.digest:
+            return ""
+        before = await self._core.memory.unnamed_batch(self.made.digest)
+        return "" if before is None else before.as_refusal(self.total)
+
+    def _name(self, number: int) -> str:
+        """A row as a person finds it."""
+        key = f" (order {self._rows.keys[number]!r})" if self._rows.keyed else ""
+        return f"row {number}{key}"
 
     async def run(self, max_in_flight: int, timeout: float) -> None:
         """Create what is not created so far; on the hub's thread.
@@ -77,15 +125,19 @@ class Batch:
         Raises:
             HercleError: It was cancelled; the text says how far it came.
         """
-        await self.check()
+        if before := await self.check():
+            raise InvalidRequest(before)
+        if not self.made.named:
+            print(f"batch_id={self._rows.batch_id!r} (the same again resumes this batch)")
+        await self._core.memory.note_batch(self.made)
         self._core.batches.pop(self.batch_id, None)
         self._core.batches[self.batch_id] = self
-        waiting = iter(self._rows.requests)
+        waiting = iter(zip(self._rows.requests, self._rows.keys, strict=True))
 
         async def work() -> None:
             task = asyncio.current_task()
-            for request in waiting:
-                await self._create(request, timeout)
+            for request, row_key in waiting:
+                await self._create(request, row_key, timeout)
                 if task is not None and task.cancelling():  # the call may have answered it with an error
                     return
 
@@ -101,27 +153,36 @@ class Batch:
         outcomes = [self._outcome(request) for request in self._rows.requests]
         return batch_frame(self._rows, outcomes, self._core.environment)
 
-    def shown(self) -> pd.DataFrame:
-        """As `frame`, after printing what the rows add up to: for a dry run."""
-        print(f"{totals_text(self._rows)}; nothing was sent")
+    def shown(self, before: str) -> pd.DataFrame:
+        """As `frame`, after printing what was read as what, and what the rows add up to: for a dry run.
+
+        Args:
+            before: What `check` said.
+        """
+        rows = self._rows
+        said = [totals_text(rows), rows.columns, *rows.beside, *filter(None, [before])]
+        print(*said, "nothing was sent", sep="\n")
         return self.frame()
 
-    async def _create(self, request: InvoiceRequest, timeout: float) -> None:
+    async def _create(self, request: InvoiceRequest, row_key: str, timeout: float) -> None:
         self._errors.pop(request.client_id, None)
         try:
-            await self._core.creating.create(request, timeout)
+            if request.client_id not in self._kept:
+                await self._core.creating.create(request, timeout, self.made.batch_id, row_key)
         except HercleError as error:  # a row that fails never stops the others
             self._errors[request.client_id] = str(error)
         self.finished += 1
 
     def _outcome(self, request: InvoiceRequest) -> Outcome:
-        call = self._core.book.creations.get(request.client_id)
+        call = self._core.book.creation(request.client_id)
         error = self._errors.get(request.client_id)
         if call is None or (call.sent_at is None and call.invoice is None):
             return Outcome(None, error)
+        notes = [self._kept.get(request.client_id, ""), self._core.memory.doubt(call)]
+        note = "; ".join(filter(None, notes)) or None
         if call.invoice is not None:
-            return Outcome(call.invoice)
-        return Outcome(call, error if call.rejection is None else str(call.rejection))
+            return Outcome(call.invoice, None, note)
+        return Outcome(call, error if call.rejection is None else str(call.rejection), note)
 
     def _how_far(self) -> str:
         outcomes = [self._outcome(request).record for request in self._rows.requests]

@@ -6,7 +6,6 @@ is run again.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,10 @@ import pandas as pd
 
 from hercle_nb import amounts
 from hercle_nb._columns import TEXT_DTYPE
-from hercle_nb.batch.ids import client_ids
-from hercle_nb.batch.table import COLUMNS, present, read_table
+from hercle_nb.batch.columns import COLUMNS, like_fields, read_and_carried
+from hercle_nb.batch.ids import client_ids, key_place
+from hercle_nb.batch.table import present, read_table
+from hercle_nb.client_ids import cleaned
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest, check_client_id, check_expiry, check_memo
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _MOST_LISTED = 20  # problems in a report
 _FRACTION = "pass a list of rows with InvoiceRequest(…, allow_msat=True) in it"
-_WHOLE = re.compile(r"([0-9]{1,30})(\.0+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +34,26 @@ class Rows:
     Attributes:
         batch_id: What the ClientIds are made from.
         requests: A request for each row, in the rows' order, each with its ClientId.
+        keys: What tells each row from the others in the batch: its key, or its number.
+        keyed: There is a column of keys.
+        unnamed: The requests of rows that brought no ClientId of their own.
         table: The rows' own index, order and columns; the columns that are read have their documented names
             and dtypes: ``amount_btc`` float64, ``amount_sat`` and ``expiry_hours`` Int64, ``memo`` and
             ``client_id`` str. What was not given is missing.
+        columns: What each column was read as, and which are carried along.
+        lacking: What to do about columns that look like a field which the table lacks, a line each.
+        beside: What is said of columns that look like a field which it has.
     """
 
     batch_id: str
     requests: list[InvoiceRequest]
+    keys: list[str]
+    keyed: bool
+    unnamed: list[InvoiceRequest]
     table: pd.DataFrame
+    columns: str
+    lacking: list[str]
+    beside: list[str]
 
 
 def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
@@ -55,11 +67,11 @@ def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
     Raises:
         InvalidRequest: These are no rows, or some of them cannot be sent; then all of these are named.
     """
-    if not isinstance(batch_id, str) or not batch_id:
+    if not isinstance(batch_id, str) or not cleaned(batch_id):
         raise InvalidRequest('batch_id must be a text such as "payroll-2026-11", or None for a new one.')
-    table, ready = read_table(rows)
+    table, ready, written = read_table(rows)
     columns = {name: _cells(table, name) for name in COLUMNS}
-    ids, problems = client_ids(table, columns["client_id"], batch_id, key)
+    ids, keys, problems = client_ids(table, columns["client_id"], batch_id, key)
     requests: list[InvoiceRequest] = []
     for number, cells in enumerate(zip(*(columns | {"client_id": ids}).values(), strict=True)):
         try:
@@ -68,7 +80,20 @@ def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
             problems.setdefault(number, []).append(str(error))
     if problems:
         raise refused({number: " ".join(found) for number, found in problems.items()}, len(table))
-    return Rows(batch_id, requests, _normalised(table, columns, requests))
+    names = list(table.columns)
+    keyed = None if key is None else names[key_place(names, key)]
+    others = [name for name in names if name not in COLUMNS]
+    about = (written, others, keyed)
+    return Rows(
+        batch_id,
+        requests,
+        keys,
+        key is not None,
+        [one for one, own in zip(requests, columns["client_id"], strict=True) if own is None],
+        _normalised(table, columns, requests),
+        read_and_carried(*about),
+        *like_fields(*about),
+    )
 
 
 def refused(problems: Mapping[int, str], total: int) -> InvalidRequest:
@@ -89,10 +114,17 @@ def refused(problems: Mapping[int, str], total: int) -> InvalidRequest:
 
 
 def totals_text(rows: Rows) -> str:
-    """How many invoices the rows ask for, and how much in all, in one line."""
-    count, msat = len(rows.requests), sum(request.amount_msat for request in rows.requests)
-    invoices = "1 invoice" if count == 1 else f"{count:,} invoices"
-    return f"{invoices}, {amounts.format_btc(msat)} = {amounts.format_sat(msat)} in total"
+    """How many invoices the rows ask for, how much in all, and which asks for the most, in one line."""
+    asked = [request.amount_msat for request in rows.requests]
+    count, most = len(asked), max(asked)
+    if count == 1:
+        return f"1 invoice, {_both(most)} in total"
+    largest = f"the largest is row {asked.index(most)}: {_both(most)}"
+    return f"{count:,} invoices, {_both(sum(asked))} in total; {largest}"
+
+
+def _both(msat: int) -> str:
+    return f"{amounts.format_btc(msat)} = {amounts.format_sat(msat)}"
 
 
 def _request(btc: Any, sat: Any, memo: Any, hours: Any, client_id: Any) -> InvoiceRequest:
@@ -112,7 +144,7 @@ def _request(btc: Any, sat: Any, memo: Any, hours: Any, client_id: Any) -> Invoi
     if problems:
         raise InvalidRequest(" ".join(problems))
     if sat is None:  # as written: what a hub's limit says of it depends on that
-        return InvoiceRequest(amounts.msat_to_btc(msat), memo, hours, client_id)
+        return InvoiceRequest(btc, memo, hours, client_id)
     return InvoiceRequest(None, memo, hours, client_id, amount_sat=amounts.msat_to_sat(msat))
 
 
@@ -146,9 +178,6 @@ def _cells(table: pd.DataFrame, name: str) -> list[Any]:
 
 def _whole(cell: Any) -> Any:
     """The integer that a cell stands for, never by way of a float; any other cell as it is."""
-    if isinstance(cell, str):
-        match = _WHOLE.fullmatch(cell)
-        return int(match[1]) if match else cell
     number = amounts.whole(cell)
     return cell if number is None else number
 

@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 
 from hercle_nb._columns import TEXT_DTYPE
+from hercle_nb.batch.columns import COLUMNS, listed, repeats, squashed
 from hercle_nb.errors import InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest
-
-COLUMNS = ("amount_btc", "amount_sat", "memo", "expiry_hours", "client_id")
 
 _WANTED = (
     "pass a pandas.DataFrame, the path of a CSV file, or a list of dicts or InvoiceRequests "
@@ -32,17 +31,18 @@ _READERS = {
 }
 
 
-def read_table(rows: Any) -> tuple[pd.DataFrame, dict[int, InvoiceRequest]]:
+def read_table(rows: Any) -> tuple[pd.DataFrame, dict[int, InvoiceRequest], dict[str, Any]]:
     """The rows as a table whose known columns have their names in `COLUMNS`, at least one row of it.
 
     Returns:
-        The table, and the rows that were requests already, by number.
+        The table, the rows that were requests already, by number, and the names that the known columns had.
 
     Raises:
         InvalidRequest: No rows, or nothing that can be read as rows; no column of amounts, or two columns
             of the same name.
     """
     ready: dict[int, InvoiceRequest] = {}
+    written: dict[str, Any] = {}
     if isinstance(rows, pd.DataFrame):
         if isinstance(rows.columns, pd.MultiIndex):
             raise InvalidRequest("The rows have columns of several levels; set rows.columns to plain names.")
@@ -50,20 +50,11 @@ def read_table(rows: Any) -> tuple[pd.DataFrame, dict[int, InvoiceRequest]]:
     elif isinstance(rows, str | os.PathLike):
         table = _read_csv(rows)
     else:
-        table, ready = _read_records(rows)
+        table, ready, written = _read_records(rows)
     if not len(table):
         raise InvalidRequest(f"There are no rows; {_WANTED}.")
-    return _named(table), ready
-
-
-def squashed(name: str) -> str:
-    """A column's name without what people write differently: case, white space, ``_``, ``-`` and ``.``."""
-    return re.sub(r"[\s_.\-]+", "", name).casefold()
-
-
-def listed(names: Iterable[Any]) -> str:
-    """The names of columns, as an error message shows them."""
-    return ", ".join(map(repr, names)) or "none"
+    table, had = _named(table)
+    return table, ready, had | written
 
 
 def present(cell: Any) -> Any:
@@ -82,21 +73,24 @@ def _canonical(name: Any) -> Any:
     return _KNOWN.get(squashed(name), name) if isinstance(name, str) else name
 
 
-def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its known columns renamed, itself where there is nothing to rename."""
+def _named(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table with its known columns renamed, itself where there is nothing to, and their names before."""
     found: dict[str, list[Any]] = {known: [] for known in COLUMNS}
     for name in table.columns:
         if isinstance(name, str) and (known := _canonical(name)) in found:
             found[known].append(name)
     for known, names in found.items():
-        if len(names) > 1:
+        again = [name for name in table.columns if names and repeats(name, known)]
+        if len(names) + len(again) > 1:
             raise InvalidRequest(
-                f"The columns {listed(names)} all mean {known}; keep one, and drop or rename the others."
+                f"The columns {listed(names + again)} all mean {known}; keep one, and drop or rename the "
+                "others."
             )
     if not found["amount_btc"] and not found["amount_sat"]:
         raise _without_amounts(list(table.columns))
-    renamed = {names[0]: known for known, names in found.items() if names and names[0] != known}
-    return table.rename(columns=renamed) if renamed else table
+    had = {known: names[0] for known, names in found.items() if names}
+    renamed = {name: known for known, name in had.items() if name != known}
+    return table.rename(columns=renamed) if renamed else table, had
 
 
 def _without_amounts(names: list[Any]) -> InvalidRequest:
@@ -110,12 +104,13 @@ def _without_amounts(names: list[Any]) -> InvalidRequest:
     )
 
 
-def _read_records(rows: Any) -> tuple[pd.DataFrame, dict[int, InvoiceRequest]]:
-    """Dicts and requests as a table with the columns in order of first appearance."""
+def _read_records(rows: Any) -> tuple[pd.DataFrame, dict[int, InvoiceRequest], dict[str, Any]]:
+    """Dicts and requests as a table with the columns in order of first appearance, and their names before."""
     if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
         raise InvalidRequest(f"{type(rows).__name__} is no table of rows; {_WANTED}.")
     ready: dict[int, InvoiceRequest] = {}
     records: list[dict[Any, Any]] = []
+    written: dict[Any, Any] = {}
     for number, row in enumerate(rows):
         record: dict[Any, Any] = {}
         if isinstance(row, InvoiceRequest):
@@ -126,6 +121,7 @@ def _read_records(rows: Any) -> tuple[pd.DataFrame, dict[int, InvoiceRequest]]:
                 if (column := _canonical(name)) in record:
                     raise InvalidRequest(f"row {number} names {column} more than once; keep one of them.")
                 record[column] = cell
+                written.setdefault(column, name)
         else:
             raise InvalidRequest(
                 f"row {number} (the first is row 0) is neither a dict nor an InvoiceRequest but "
@@ -135,7 +131,8 @@ def _read_records(rows: Any) -> tuple[pd.DataFrame, dict[int, InvoiceRequest]]:
     names = dict.fromkeys(name for record in records for name in record)
     columns = {number: _column([record.get(name) for record in records]) for number, name in enumerate(names)}
     table = pd.DataFrame(columns, index=pd.RangeIndex(len(records)))
-    return table.set_axis(pd.Index(list(names), tupleize_cols=False), axis="columns"), ready
+    table = table.set_axis(pd.Index(list(names), tupleize_cols=False), axis="columns")
+    return table, ready, {known: written[known] for known in COLUMNS if known in written}
 
 
 def _column(cells: list[Any]) -> pd.Series[Any]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hercle_nb import __version__
+from hercle_nb import __version__, amounts
 from hercle_nb.config import ENVIRONMENTS
-from hercle_nb.errors import HercleError
+from hercle_nb.errors import HercleError, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,10 +72,22 @@ def _which_hub(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+class _Whole(click.IntRange):
+    """Whole numbers within a range, read as they are everywhere: ``8.888`` has two readings."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read what was typed."""
+        try:
+            number = amounts.option(value) if isinstance(value, str) else value
+        except InvalidRequest as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(number, param, ctx)
+
+
 def _port(default: int) -> Callable[..., Any]:
     return click.option(
         "--port",
-        type=click.IntRange(0, 65_535),
+        type=_Whole(0, 65_535),
         default=default,
         show_default=True,
         help="0 takes a free one.",

@@ -21,6 +21,7 @@ from hercle_nb.journal.migration import migrate
 from hercle_nb.journal.rows import NOT_SENT, NOTED
 from hercle_nb.journal.tables import (
     ACCOUNTS,
+    BATCHES,
     CHANGES,
     COMMANDS,
     INVOICES,
@@ -32,6 +33,7 @@ from hercle_nb.journal.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from hercle_nb.batch.again import Made
     from hercle_nb.calls import Call
     from hercle_nb.config import Secret
     from hercle_nb.errors import HercleError
@@ -67,11 +69,20 @@ _TELLING = (NOTED, journal_rows.REJECTED, journal_rows.DISMISSED)
 
 @dataclass(frozen=True)
 class Changes:
-    """What other kernels wrote: rows of commands and of invoices, up to a revision; and whose keys are."""
+    """What other kernels wrote: rows of commands and of invoices, up to a revision.
+
+    Attributes:
+        commands: Rows of commands.
+        invoices: The columns of `rows.ENTRY` of invoices.
+        holders: What is known of all keys.
+        older: ClientIds that version 0.1 made, and those that the same parts have today.
+        revision: Up to which this is so.
+    """
 
     commands: list[Any]
     invoices: list[Any]
     holders: list[Holder]
+    older: list[tuple[str, str]]
     revision: int
 
 
@@ -146,6 +157,52 @@ class Journal:
                     connection.execute(ACCOUNTS.insert(), row)
 
         self._writer.put(write)
+
+    async def note_batch(self, batch: Made, key: str) -> None:
+        """Make durable that a batch is begun; the first to have its batch_id counts.
+
+        Raises:
+            JournalError: It cannot be written.
+        """
+        row = self._hub | journal_rows.batch_row(batch) | {"key": key, "kernel": self._kernel}
+
+        def note(connection: sa.Connection, _revision: int) -> None:
+            mine = (BATCHES.c.hub_url == row["hub_url"], BATCHES.c.batch == row["batch"])
+            if connection.execute(sa.select(BATCHES.c.batch).where(*mine)).first() is None:
+                connection.execute(BATCHES.insert(), row)
+
+        await self._writer.write(note)
+
+    async def unnamed_batches(self, digest: str) -> list[Any]:
+        """The batches without a name of which something was sent that ask for the same, the newest first.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        sent = sa.select(COMMANDS.c.intent).where(
+            COMMANDS.c.hub_url == BATCHES.c.hub_url,
+            COMMANDS.c.batch == BATCHES.c.batch,
+            COMMANDS.c.state != NOT_SENT,
+        )
+        alike = (
+            sa.select(BATCHES)
+            .where(
+                BATCHES.c.hub_url == self._hub["hub_url"],
+                BATCHES.c.digest == digest,
+                ~BATCHES.c.named,
+                sent.exists(),
+            )
+            .order_by(BATCHES.c.made_at.desc())
+        )
+        return await self._writer.read(lambda connection, _: list(connection.execute(alike)))
+
+    def note_older(self, client_id: str, also: str) -> None:
+        """Write that a ClientId of version 0.1 has another one today; nobody waits for it."""
+        mine = (COMMANDS.c.hub_url == self._hub["hub_url"], COMMANDS.c.client_id == client_id)
+        change = COMMANDS.update().where(*mine)
+        self._writer.put(
+            lambda connection, revision: connection.execute(change, {"also": also, "revision": revision})
+        )
 
     def observe(self, kind: str, raw: str, *, intent: str | None = None, digest: str | None = None) -> None:
         """Write what the hub said, as it came; nobody waits for it."""
@@ -410,8 +467,16 @@ class Journal:
         found = list(connection.execute(commands).all())
         # the invoices last, so that nothing is done above of which there is no invoice below
         invoices = connection.execute(sa.select(*_INVOICE).where(*new(INVOICES)))
+        older = connection.execute(
+            sa.select(COMMANDS.c.client_id, COMMANDS.c.also).where(
+                COMMANDS.c.hub_url == self._hub["hub_url"],
+                COMMANDS.c.revision > self._seen,
+                COMMANDS.c.also.is_not(None),
+            )
+        )
         # tuples, since the collector would go through a hundred thousand rows again and again
-        return Changes(found, list(map(tuple, invoices)), self._holders(connection), revision)
+        rows = list(map(tuple, invoices))
+        return Changes(found, rows, self._holders(connection), list(map(tuple, older)), revision)
 
     def _set(
         self,

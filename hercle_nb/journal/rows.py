@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hercle_nb.accounts import Holder
+    from hercle_nb.batch.again import Made
 
 NOTED = "noted"  # durable, and perhaps sent
 NOT_SENT = "not sent"  # nothing left the machine
@@ -206,6 +207,24 @@ def digest(payment_request: str) -> str:
 def batch_mark(batch_id: str) -> str:
     """What stands for a batch_id, which may be long."""
     return _hash(batch_id)
+
+
+def batch_row(batch: Made) -> dict[str, Any]:
+    """A batch as a row, but for the hub's URL, the key and the kernel."""
+    return {
+        "batch": batch_mark(batch.batch_id),
+        "batch_id": storable(batch.batch_id),
+        "named": batch.named,
+        "made_at": batch.made_at.isoformat(timespec="microseconds"),
+        "digest": batch.digest,
+    }
+
+
+def made_of(row: Any) -> Made:
+    """A batch of the journal's."""
+    from hercle_nb.batch.again import Made
+
+    return Made(row.batch_id, row.named, datetime.fromisoformat(row.made_at), row.digest)
 
 
 def holder_row(holder: Holder) -> dict[str, Any]:

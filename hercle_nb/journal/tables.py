@@ -74,6 +74,7 @@ COMMANDS = sa.Table(
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("batch", _MARK),  # of the batch that it is a row of
     sa.Column("row_key", sa.Text),  # its key there, or its number
+    sa.Column("also", _MARK),  # the ClientId of today, where version 0.1 made another one of the same parts
     *_asked_in_fiat(),
     sa.UniqueConstraint("hub_url", "client_id"),
     sa.Index("hercle_commands_revision", "hub_url", "revision"),

@@ -10,7 +10,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from hercle_nb.errors import ConfigurationError
+from hercle_nb import amounts
+from hercle_nb.errors import ConfigurationError, InvalidRequest
 from hercle_nb.simulator.server import Server
 
 if TYPE_CHECKING:
@@ -47,12 +48,19 @@ def serve(port: int, api_key: str | None = None) -> None:
         asyncio.run(_serve(port, api_key or secrets.token_urlsafe()))
 
 
+def _port(text: str) -> int:
+    try:
+        return amounts.option(text)
+    except InvalidRequest as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="hercle_nb.simulator", description="A simulated Hercle hub on 127.0.0.1, with control routes."
     )
-    parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8765, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--api-key", metavar="KEY", help="the right key (default: a random one)")
     options = parser.parse_args(arguments)
     if options.api_key == "":

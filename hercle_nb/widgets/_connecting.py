@@ -37,6 +37,7 @@ class Connecting:
         url: The hub's URL at first; None for the environment's own.
         journal: As `hercle.connect` takes it.
         max_btc: The same.
+        network: The same.
         on_change: Called when `view` gives something else.
 
     Attributes:
@@ -54,12 +55,14 @@ class Connecting:
         on_change: Callable[[], object],
         *,
         max_btc: Any = 1,
+        network: str | None = None,
     ) -> None:
         self.hub: Hub | None = None
         self._environment = resolve_environment(environment, has_url=url is not None)
         self._url = url or ""
         self._journal = journal
         self._max_btc = max_btc
+        self._network = network
         self._on_change = on_change
         self._phase: Phase = "offline"
         self._turn = 0
@@ -96,6 +99,7 @@ class Connecting:
                 allow_insecure=False,
                 journal=self._journal,
                 max_btc=self._max_btc,
+                network=self._network,
                 max_events=1_000_000,
                 max_bytes=1 << 30,
             )

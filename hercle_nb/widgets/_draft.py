@@ -126,9 +126,8 @@ class Draft:
         text = self.amount.strip()
         if self.unit not in (BTC, SAT):
             raise InvalidRequest(f"The unit must be {BTC} or {SAT}; choose one.")
-        if self.unit == SAT:  # whole numbers are told as such; twenty digits are beyond any amount
-            whole = text.isascii() and text.isdigit() and len(text) < 20
-            return amounts.sat_to_msat(int(text) if whole else text)
+        if self.unit == SAT:
+            return amounts.sat_to_msat(_whole(text))
         return amounts.btc_to_msat(text)
 
     def _check_limit(self, max_msat: int) -> None:
@@ -168,7 +167,7 @@ class Draft:
         if self.expiry == DEFAULT:
             return None
         text = self.hours.strip() if self.expiry == CUSTOM else self.expiry
-        return check_expiry(int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text)
+        return check_expiry(_whole(text))
 
     def _amount_words(self, error: str) -> str:
         """The rule that the amount breaks, and what to type instead."""
@@ -178,6 +177,8 @@ class Draft:
             return f"Type an amount, such as {example}."
         if "max_btc" in error:
             return error
+        if meaning := amounts.marked(text, fractions=self.unit == BTC):
+            return f"{meaning.replace('; write ', '; type ')}."
         rule, _, advice = error.partition("; ")
         if text.startswith("-"):
             return f"An amount must be more than 0, not {amounts.shown(text)}; type it without the sign."
@@ -198,8 +199,16 @@ class Draft:
         return f"{rule}."
 
     def _hours_words(self) -> str:
+        if self.expiry == CUSTOM and (meaning := amounts.marked(self.hours)):
+            return f"{meaning.replace('; write ', '; type ')}."
         shown = f", not {amounts.shown(self.hours.strip())}" if self.hours.strip() else ""
         return f"The expiry must be a whole number of hours from 1 to {MAX_EXPIRY_HOURS}{shown}."
+
+
+def _whole(text: str) -> Any:
+    """The integer that was typed; any other text as it is, to be refused."""
+    number = amounts.whole(text)
+    return text if number is None else number
 
 
 def amount_text(msat: int, unit: str) -> str:

@@ -10,7 +10,7 @@ import ipywidgets
 import traitlets
 
 from hercle_nb._keywords import with_helpful_keywords
-from hercle_nb.config import ENVIRONMENTS, check_max_btc, hidden, resolve_environment
+from hercle_nb.config import ENVIRONMENTS, check_max_btc, expected_network, hidden, resolve_environment
 from hercle_nb.widgets import _interface
 from hercle_nb.widgets._box import Box, close, sendable
 from hercle_nb.widgets._connecting import KEY, Connecting, keep_keys_out_of_logs
@@ -41,6 +41,7 @@ def app(
     url: str | None = None,
     journal: str | PathLike[str] | bool | None = None,
     max_btc: Any = 1,
+    network: str | None = None,
     plain: bool = False,
 ) -> HercleApp:
     """Show a panel that connects, and behind it the form, the inspector, the monitor and a console.
@@ -54,15 +55,17 @@ def app(
         url: Another URL than the environment's own.
         journal: Where commands and answers are kept, as `connect` takes it.
         max_btc: The most that one invoice may ask for, likewise.
+        network: Which network payment requests must name, likewise.
         plain: Use ipywidgets alone, for notebooks that cannot load anywidget's front end; there is no field
             for the key then.
 
     Raises:
-        ConfigurationError: There is no such environment, or ``max_btc`` is no amount.
+        ConfigurationError: There is no such environment, or no such network, or ``max_btc`` is no amount.
     """
     chosen = resolve_environment(environment, has_url=url is not None)  # refused before there is a widget
     check_max_btc(max_btc)
-    return HercleApp(chosen, url, hidden(journal), max_btc=max_btc, plain=plain)
+    expected_network(network, chosen)
+    return HercleApp(chosen, url, hidden(journal), max_btc=max_btc, network=network, plain=plain)
 
 
 class HercleApp(Box):
@@ -77,10 +80,13 @@ class HercleApp(Box):
         journal: Any = None,
         *,
         max_btc: Any = 1,
+        network: str | None = None,
         plain: bool = False,
     ) -> None:
         self._plain = plain or not available()
-        self._connecting = Connecting(environment, url, journal, self._change, max_btc=max_btc)
+        self._connecting = Connecting(
+            environment, url, journal, self._change, max_btc=max_btc, network=network
+        )
         self._panel: PlainPanel | LivePanel = (PlainPanel if self._plain else LivePanel)(self._connecting)
         self._faces = Box([])
         self._closing = threading.Lock()

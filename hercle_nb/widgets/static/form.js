@@ -330,10 +330,13 @@ class FormView {
 /** Whether a list of options is open, where Enter picks one; an older browser keeps that key to itself. */
 const isOpen = (select) => CSS.supports("selector(:open)") && select.matches(":open");
 
-/** A plain decimal number with its point moved so many places to the right, or null for any other text. */
+/**
+ * A plain decimal number with its point moved so many places to the right, or null for any other text.
+ * Of satoshis, 25.000 is 25 or 25 thousand, and none of them.
+ */
 function shifted(text, places) {
   const found = /^([0-9]+)(?:\.([0-9]+))?$/.exec(text);
-  if (!found) return null;
+  if (!found || (places < 0 && /[1-9][0-9]*\.[0-9]{3}$/.test(text))) return null;
   const [, whole, fraction = ""] = found;
   const digits = places > 0 ? whole + fraction.padEnd(places, "0") : whole.padStart(1 - places, "0") + fraction;
   const point = places > 0 ? whole.length + places : digits.length - fraction.length + places;
