@@ -42,6 +42,7 @@ class ScriptedHub:
         greeting: Its reply to the handshake, frame by frame.
         invoices: What it has issued, as the list of invoices shows it.
         invocations: Every command it ran.
+        charges: What its payment requests ask for, in millisatoshis, whatever it is asked for; else None.
         clock_ahead: Seconds that its clock is ahead of this computer's; None if it does not tell the time.
     """
 
@@ -52,6 +53,7 @@ class ScriptedHub:
         self.greeting = ["{}\x1e"]
         self.invoices: list[dict[str, Any]] = []
         self.invocations: list[dict[str, Any]] = []
+        self.charges: int | None = None
         self.clock_ahead: float | None = 0.0
         self._switches: dict[str, Any] = {}
         self._sockets: list[web.WebSocketResponse] = []
@@ -244,7 +246,7 @@ class ScriptedHub:
         number = len(self.invoices)
         text = pay_to(
             currency=self._switches.get("network", "bcrt"),
-            amount_msat=int(amount_btc * 10**11),
+            amount_msat=self.charges or int(amount_btc * 10**11),
             description=memo or "",
             expiry=(expiry_hours or 24) * 3600,
             timestamp=int(self.time()),

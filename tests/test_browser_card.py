@@ -10,6 +10,7 @@ import pytest
 
 from hercle_nb.display import visible
 from hercle_nb.widgets._draft import Draft
+from hercle_nb.widgets._frontend import _static
 from tests.browser import AXE, lab, run, theme, until, violations
 from tests.forms import FORM, busy, button, card, connecting, field, problem, ready, region
 from tests.hostile import HOSTILE, UNSEEN
@@ -119,6 +120,63 @@ def test_counts_down(page: Page) -> None:
     until(page, lambda: not page.evaluate("window.busy"))
 
 
+DAY = re.compile(r"^Expires in (1 day 00:00:0\d|23:5\d:\d\d)$")
+SET_CLOCK = """hours => {
+    window.rightNow ??= Date.now;
+    Date.now = () => window.rightNow() + hours * 3_600_000;
+}"""
+
+
+def test_counts_down_by_the_hubs_clock(page: Page) -> None:
+    """The time left is right in a browser whose clock is hours off, also while its kernel is busy, or set."""
+    from playwright.sync_api import expect
+
+    page.evaluate(SET_CLOCK, 30)
+    try:
+        created(page)
+        left = card(page).get_by_role("timer")
+        expect(left).to_have_text(DAY)
+        busy(page, "import time; time.sleep(2)")
+        expect(left).to_have_text(DAY)
+        until(page, lambda: not page.evaluate("window.busy"))
+        page.evaluate(SET_CLOCK, -30)
+        expect(left).to_have_text(DAY, timeout=15_000)  # as soon as the kernel has heard of it again
+        expect(qr(page)).to_be_visible()
+    finally:
+        page.evaluate(SET_CLOCK, 0)
+
+
+CARD = """([ahead, left, gone]) => {
+    const now = Date.now() + ahead;
+    const facts = {status: "open", request: "", pay: "", note: "", now, expires: now + left};
+    const model = {get: () => facts, on() {}, off() {}, send() {}};
+    const el = document.createElement("div");
+    if (gone) el.className = "jupyter-widgets-disconnected";
+    document.body.append(el);
+    card(model)(el)();
+    return el.querySelector("[role=timer]").textContent;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("ahead", "left", "gone", "shown"),
+    [
+        (-7_200_000, 3_600_000, False, "Expires in 01:00:00"),  # this browser is two hours ahead
+        (7_200_000, 3_600_000, False, "Expires in 01:00:00"),
+        (7_200_000, -1_000, False, "Expired"),
+        (-7_200_000, 3_600_000, True, "Expired"),  # said two hours ago, as far as anybody can tell
+        (-600_000, 3_600_000, True, "Expires in 00:50:00"),
+        (7_200_000, 3_600_000, True, "Expires in 01:00:00"),  # it was not later than that
+    ],
+)
+def test_the_time_of_a_saved_page(jupyter: Lab, ahead: int, left: int, gone: bool, shown: str) -> None:
+    """What a kernel says now is by its clock; in a page that was saved with it the later clock counts."""
+    with jupyter.context() as context:
+        page = context.new_page()
+        page.add_script_tag(content=_static("pieces.js", "card.js"))
+        assert page.evaluate(CARD, [ahead, left, gone]) == shown
+
+
 def receipt(page: Page) -> None:
     """Wait for the receipt, in which nothing is left to be paid."""
     from playwright.sync_api import expect
@@ -160,7 +218,7 @@ def test_expires(jupyter: Lab, simulator: HubProcess) -> None:
 
     short = (
         "from decimal import Decimal\nfrom hercle_nb.widgets.card import InvoiceCard\n"
-        "hub.invoke('CreateLightningInvoice', 'id', Decimal('0.001'), '{memo}', {hours})\n"
+        "hub.invoke('CreateLightningInvoice', '{memo}', Decimal('0.001'), '{memo}', {hours})\n"
         "known = hub.refresh_invoices()\n"
         "InvoiceCard(hub, hub.invoice(known.loc[known['memo'] == '{memo}', 'id'].item()))"
     )

@@ -29,8 +29,9 @@ from decimal import Decimal
 import hercle_nb as hercle
 hub = hercle.connect("simulator")
 state = hub.simulator._server.state
+[owner] = state.keys.values()
 for i in range(5_000):
-    state.issue(Decimal(1_000 + i), (1_000 + i) * 1_000, f"Invoice {i}", 24)
+    state.issue(owner, Decimal(1_000 + i), (1_000 + i) * 1_000, f"Invoice {i}", 24)
 hub.refresh_invoices()
 inspector = hub.inspector()
 """
@@ -46,6 +47,17 @@ def entry(number, text):
     )
     return dict(id=f"{{number}} {{text}}", encodedPaymentRequest=request, status="OPEN", memo=text)
 hub._core.book.merge([entry(number, text) for number, text in enumerate({texts!r})])
+hub.inspector()
+"""
+
+ANY_AMOUNTS = """
+from hercle_nb.bolt11_encode import encode_payment_request
+for number, msat in enumerate((2_000, None, 1_000, None)):
+    request = encode_payment_request(
+        currency="bcrt", amount_msat=msat, timestamp=1_790_000_000, description="", private_key=7,
+        payment_hash=bytes([number] * 32), payment_secret=bytes(32),
+    )
+    hub._core.book.merge([{"id": f"inv_{number}", "encodedPaymentRequest": request, "status": "OPEN"}])
 hub.inspector()
 """
 
@@ -82,7 +94,7 @@ def region(page: Page) -> Locator:
 
 def memos(page: Page) -> list[str]:
     """The memos of the rows drawn."""
-    return region(page).locator("tbody tr:not(.hn-space) td:nth-child(5)").all_inner_texts()
+    return region(page).locator("tbody tr:not(.hn-space) td:nth-child(6)").all_inner_texts()
 
 
 def numbers(page: Page) -> int:
@@ -153,6 +165,17 @@ def test_filters_and_order(many: Page) -> None:
     for label in ("Until (UTC)", "At least (sat)", "At most (sat)"):
         inspector.get_by_label(label).fill("")
     until(page, lambda: numbers(page) == 5_000)
+
+
+def test_any_amount_is_no_number(jupyter: Lab, cell: str) -> None:
+    """An amount that the payer chooses is called so, and stands below the numbers whatever the order."""
+    with jupyter.notebook("any", cell, ANY_AMOUNTS) as page:
+        run_all(page)
+        amounts = region(page).locator("tbody tr:not(.hn-space) td:nth-child(3)")
+        until(page, lambda: amounts.count() == 4)
+        for numbers_ in (["0.00000001", "0.00000002"], ["0.00000002", "0.00000001"]):
+            region(page).get_by_role("button", name="BTC", exact=True).click()
+            until(page, lambda wanted=numbers_: amounts.all_inner_texts() == [*wanted, *["any amount"] * 2])
 
 
 def test_everything_about_one(many: Page) -> None:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import hercle_nb as hercle
 from hercle_nb.widgets._console import OTHER, SPENDS
 from hercle_nb.widgets.console import CommandConsole
 from tests.faces import Browser, settled
 from tests.fast import until
+from tests.scripted import scripted_hub
+from tests.servers import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import hercle_nb as hercle
     from tests.servers import HubProcess
 
 CREATE = "CreateLightningInvoice"
@@ -114,7 +116,21 @@ def test_a_creation_is_asked_about(page: Page, hub: hercle.Hub, server: HubProce
     made = hub.invoice("order-17")
     assert (answer["id"], answer["encodedPaymentRequest"]) == (made.id, made.payment_request)
     assert (answer["clientId"], answer["amountBtc"]) == ("order-17", Decimal("0.001"))
+    assert "askedBtc" not in answer
     assert server.created() == 1
+
+
+def test_another_amount_than_asked_for() -> None:
+    """The answer tells the amount of the payment request, and what was asked for where that is another."""
+    with scripted_hub() as server, hercle.connect(url=server.url, api_key=KEY, journal=False) as hub:
+        server.charges = 1_000
+        page = Page(hub)
+        page.send(CREATE, ClientId="order-17", **COFFEE)
+        page.confirm()
+        answer = json.loads(page["answer"], parse_float=Decimal)
+        assert (answer["amountBtc"], answer["askedBtc"]) == (Decimal("0.00000001"), Decimal("0.001"))
+        page.face.close()
+        settled()
 
 
 def test_back(page: Page, hub: hercle.Hub, server: HubProcess) -> None:

@@ -137,6 +137,18 @@ def test_waiting(scripted: ScriptedHub, hours: int) -> None:
             hub.wait_paid("inv_left", timeout=20, poll=0.1, progress=False)
 
 
+@pytest.mark.parametrize(("hours", "ends"), [(-25, hercle.NotPaid), (25, hercle.HubTimeout)])
+def test_waiting_by_this_computers_clock(
+    scripted: ScriptedHub, hours: int, ends: type[hercle.HercleError]
+) -> None:
+    """A hub that is more than a day off is not followed by a wait either."""
+    scripted.clock_ahead = hours * HOUR
+    with fast_hub(scripted.url) as hub:
+        invoice = hub.create_invoice(amount_sat=5, memo="tea", expiry_hours=1)
+        with pytest.raises(ends):
+            hub.wait_paid(invoice, timeout=1, poll=0.1, progress=False)
+
+
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_the_clock_is_set_while_connected(
     scripted: ScriptedHub, monkeypatch: pytest.MonkeyPatch, hours: int

@@ -17,11 +17,15 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from hercle_nb import progress
+from hercle_nb.calls import Call
 from hercle_nb.progress import WaitLine, span_text, wait_text
+from tests.answers import answer, pay_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import hercle_nb as hercle
 
 HOUR = 3_600
 DAY = 86_400
@@ -167,6 +171,24 @@ def test_once_a_second(clock: Callable[[float], None]) -> None:
             line.update("connected" if tenth % 10 == 0 else "closed")
             drawn += terminal.screen()
     assert sorted({*drawn}) == [f"waiting for payment · 0:00:0{second} elapsed" for second in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("amount_msat", "what"),
+    [
+        (100_000_000, "0.00100000 BTC"),
+        (1_000, "0.00000001 BTC, not of the 0.00100000 BTC asked for"),
+        (None, "any amount, not of the 0.00100000 BTC asked for"),
+    ],
+)
+def test_the_amount_waited_for(hub: hercle.Hub, amount_msat: int | None, what: str) -> None:
+    """A payment of what the payment request asks for is waited for, whatever was asked of the hub."""
+    invoice = answer(encodedPaymentRequest=pay_to(amount_msat=amount_msat))
+    hub._core.book.adopt(hub._core.book.creations.setdefault("my-invoice-123", Call("Create")), invoice)
+    with Terminal(200) as terminal, hub._wait_line(invoice, enabled=True) as line:
+        line.update("connected")
+        [shown] = terminal.screen()
+    assert shown.startswith(f"waiting for payment of {what} · 0:00:00 elapsed · ")
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
