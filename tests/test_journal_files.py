@@ -89,7 +89,7 @@ def newer(file: Path) -> None:
     """Make a journal as a later version of this package would."""
     opens(file)
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("UPDATE hercle_journal SET version = 2")
+        connection.execute("UPDATE hercle_journal SET version = 3")
 
 
 def cut(at: int | float) -> Callable[[Path], None]:
@@ -121,7 +121,7 @@ def overwritten(start: int, end: int) -> Callable[[Path], None]:
         pytest.param(lambda file: file.write_bytes(b"S"), "no SQLite database", id="a byte"),
         pytest.param(lambda file: file.write_bytes(os.urandom(9_000)), "no SQLite database", id="noise"),
         pytest.param(of_another_program, "another program", id="another program's"),
-        pytest.param(newer, r"newer hercle_nb.*version 2.*knows 1.*pip install --upgrade", id="newer"),
+        pytest.param(newer, r"newer hercle_nb.*version 3.*knows 2.*pip install --upgrade", id="newer"),
         pytest.param(cut(50), "damaged", id="half a header"),
         pytest.param(cut(4_096), "damaged", id="a page"),
         pytest.param(cut(0.5), "damaged", id="half"),
