@@ -157,6 +157,38 @@ def test_connections(server: HubProcess, journal_file: str) -> None:
     assert len({row.kernel for row in rows(journal_file, "hercle_connections")}) == 1
 
 
+@PAIRS
+def test_what_the_hub_said(server: HubProcess, journal: str) -> None:
+    """Raw answers, completions that failed and changed entries of the list are kept as they came, once."""
+
+    def kinds() -> dict[str, int]:
+        found = [one.kind for one in rows(journal, "hercle_observations")]
+        return {kind: found.count(kind) for kind in dict.fromkeys(found)}
+
+    with connect(server, journal) as first:
+        made = first.create_invoice(**COFFEE, client_id="order-1")
+        answer = rows(journal, "hercle_observations")[0]
+        assert (answer.kind, answer.intent) == ("answer", row(journal, "order-1").intent)
+        assert json.loads(answer.raw)["arguments"][0]["data"]["id"] == made.id
+        server.mode(crash=True)
+        with pytest.raises(hercle.OutcomeUnknown):
+            first.create_invoice(**TEA, client_id="order-2")
+        server.mode()
+        until(lambda: "completion" in kinds())
+        for _ in range(2):  # the second says nothing new
+            first.refresh_invoices()
+        server.post(f"pay/{made.id}")
+        first.refresh_invoices()
+        until(lambda: kinds() == {"answer": 1, "completion": 1, "entry": 2})
+    with connect(server, journal) as second:
+        second.refresh_invoices()  # nor does what the journal knows
+        second.create_invoice(**TEA, client_id="order-3")  # after which what was to be written is
+    assert kinds() == {"answer": 2, "completion": 1, "entry": 2}
+    entries = [one for one in rows(journal, "hercle_observations") if one.kind == "entry"]
+    assert [bool(json.loads(one.raw)["paymentPreimage"]) for one in entries] == [False, True]
+    assert {one.digest for one in entries} == {rows(journal, "hercle_invoices")[0].digest}
+
+
 # -- the same ClientId again --------------------------------------------------------------------------------
 
 
