@@ -19,11 +19,11 @@ class FormView {
   #unchecked = false; // something was typed here that the kernel has not answered
   #tried = false; // an empty field is told about once Create was pressed
   #steps;
-  #turned = 0; // when the kernel took its last step
+  #turned = -CALM; // when the kernel took its last step, on a clock that nobody sets
   #unit;
   #typing;
   #clock;
-  #since = Date.now();
+  #since = performance.now();
   #fields = {};
   #problems = {};
   #parts = {};
@@ -187,7 +187,7 @@ class FormView {
     const { target } = event;
     if (event.key === "Escape" && !this.#parts.confirm.hidden) this.#press("back");
     if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return; // of an input method
-    if (event.repeat || Date.now() - this.#turned < CALM) {
+    if (event.repeat || performance.now() - this.#turned < CALM) {
       event.preventDefault(); // a key held down is one press, on a button as well
     } else if (target instanceof HTMLInputElement || (target instanceof HTMLSelectElement && !isOpen(target))) {
       event.preventDefault();
@@ -215,7 +215,7 @@ class FormView {
   }
 
   #press(type, more = {}) {
-    if (!this.#steps.waits) this.#since = Date.now();
+    if (!this.#steps.waits) this.#since = performance.now();
     this.#steps.press(type, more);
   }
 
@@ -279,10 +279,10 @@ class FormView {
 
   /** The kernel has taken a step. */
   #step({ phase, fields }) {
-    this.#turned = Date.now();
+    this.#turned = performance.now();
     this.#unchecked = false;
     this.#fill(fields);
-    if (phase === "waiting") this.#since = Date.now();
+    if (phase === "waiting") this.#since = performance.now();
     if (phase === "created") this.#tried = false;
   }
 
@@ -315,7 +315,7 @@ class FormView {
     const { phase, timeout } = this.#model.get("state");
     const { progress, waited, waiting } = this.#parts;
     if (waiting.hidden) return;
-    const seconds = Math.floor((Date.now() - this.#since) / 1000);
+    const seconds = Math.floor((performance.now() - this.#since) / 1000);
     if (phase === "waiting") {
       progress.max = timeout;
       progress.value = Math.min(seconds, timeout);
