@@ -171,6 +171,21 @@ def test_rows_that_differ_are_named(hub: hercle.Hub, server: HubProcess) -> None
     assert sent(server) == 3
 
 
+def test_every_row_in_one_report(hub: hercle.Hub, server: HubProcess) -> None:
+    """Rows that differ and rows that cannot be sent for another reason are told at once."""
+    many(hub, ORDERS[:2], batch_id="november", key="n")
+    rows = changed(1, memo="Tea")
+    rows[3] = {"n": "A-3", "amount_btc": 5}
+    with pytest.raises(hercle.InvalidRequest) as caught:
+        many(hub, rows, batch_id="november", key="n")
+    told = str(caught.value).splitlines()
+    assert told[0].startswith("2 of 4 rows cannot be sent, and nothing was")
+    assert told[1].startswith("row 1: it was 0.00001001 BTC, memo 'Order 1'")
+    assert told[2].startswith("row 3: 5 BTC is more than this hub's limit")
+    assert told[3].startswith("Never sent: row 2 (order 'A-2').")
+    assert sent(server) == 2
+
+
 @PAIRS
 def test_keep(server: HubProcess, journal: str) -> None:
     """existing="keep" returns the known invoice of such rows, says so, and sends the rest."""

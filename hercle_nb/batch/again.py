@@ -57,38 +57,43 @@ def digest(requests: Iterable[InvoiceRequest]) -> str:
     return hashlib.sha256("\n".join(asked).encode(errors="surrogatepass")).hexdigest() if asked else ""
 
 
-def differing(
-    rows: Mapping[int, tuple[InvoiceRequest, Call]], new: list[int], total: int, names: Callable[[int], str]
-) -> str:
-    """Why rows are not sent whose ids were used for something else: what there is, and what they ask now.
+def difference(asked: InvoiceRequest, known: Call) -> str:
+    """What there is of a row that asks for something else than was sent for it, and what it asks now."""
+    before = known.method if known.request is None else summary(known.request)
+    return f"it was {before}, {end_of(known)}; now it asks for {summary(asked)}"
+
+
+def differing(differences: Mapping[int, str], total: int, name: Callable[[int], str], advice: str) -> str:
+    """Why rows are not sent that ask for something else than was sent for them.
 
     Args:
-        rows: What such a row asks, and what its id was used for, by its number.
-        new: The rows that were never sent.
+        differences: From `difference`, by number of the row.
         total: How many rows there are.
-        names: The name of a row.
+        name: The name of a row.
+        advice: From `way_on`.
     """
+    count = len(differences)
     head = (
-        f"{len(rows):,} of {total:,} row{'s' if total > 1 else ''} ask{'s' if len(rows) == 1 else ''} for "
-        "something else than what was sent for them, and nothing was sent now:"
+        f"{count:,} of {total:,} row{'s' if total > 1 else ''} ask{'s' if count == 1 else ''} for something "
+        "else than what was sent for them, and nothing was sent now:"
     )
-    lines = [
-        f"{names(number)}: it was {summary(known.request)}, {end_of(known)}; now it asks for {summary(asked)}"
-        for number, (asked, known) in list(rows.items())[:_MOST_LISTED]
-        if known.request is not None
-    ]
-    if (others := len(rows) - len(lines)) > 0:
+    lines = [f"{name(number)}: {differences[number]}" for number in list(differences)[:_MOST_LISTED]]
+    if (others := count - len(lines)) > 0:
         lines.append(f"and {others:,} other{'s' if others > 1 else ''}")
-    never = [names(number) for number in new[:_MOST_NAMED]]
-    more = f" and {len(new) - len(never):,} more" if len(new) > len(never) else ""
-    waiting = f"Never sent: {', '.join(never)}{more}. " if never else "No row is left to be sent. "
-    return "\n".join(
-        [
-            head,
-            *lines,
-            f'{waiting}existing="keep" sends those alone and returns what there is for the rows above; '
-            "another batch_id or client_id makes a second invoice for each order that has one.",
-        ]
+    return "\n".join([head, *lines, advice])
+
+
+def way_on(new: list[str]) -> str:
+    """What may be done about rows that differ.
+
+    Args:
+        new: The names of the rows that were never sent.
+    """
+    more = f" and {len(new) - _MOST_NAMED:,} more" if len(new) > _MOST_NAMED else ""
+    waiting = f"Never sent: {', '.join(new[:_MOST_NAMED])}{more}." if new else "No row is left to be sent."
+    return (
+        f'{waiting} existing="keep" sends those alone and returns what there is for the rows above; another '
+        "batch_id or client_id makes a second invoice for each order that has one."
     )
 
 

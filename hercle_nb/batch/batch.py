@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb.batch.again import Made, differing, digest, kept
+from hercle_nb.batch.again import Made, difference, differing, digest, kept, way_on
 from hercle_nb.batch.frame import Outcome, batch_frame
 from hercle_nb.batch.rows import read_rows, refused, totals_text
 from hercle_nb.client_ids import part_text
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hercle_nb._core import Core
-    from hercle_nb.calls import Call
     from hercle_nb.invoice_request import InvoiceRequest
 
 
@@ -84,24 +83,26 @@ class Batch:
         requests = [creating.as_known(request) for request in self._rows.requests]
         self._rows = replace(self._rows, requests=requests)
         problems: dict[int, str] = {}
-        differ: dict[int, tuple[InvoiceRequest, Call]] = {}
-        new: list[int] = []
+        differ: dict[int, str] = {}
+        new: list[str] = []
+        self._kept = {}
         for number, request in enumerate(requests):
             known = self._core.book.creation(request.client_id)
             if known is not None and known.request != request:
-                differ[number] = request, known
+                differ[number] = difference(request, known)
+                self._kept[request.client_id] = kept(request, known)
                 continue
             try:
                 creating.check(request)
             except InvalidRequest as error:
                 problems[number] = str(error)
             else:
-                new += [number] if known is None else []
+                new += [self._name(number)] if known is None else []
+        differ = {} if self._keeps else differ
         if problems:
-            raise refused(problems, self.total)
-        if differ and not self._keeps:
-            raise InvalidRequest(differing(differ, new, self.total, self._name))
-        self._kept = {asked.client_id: kept(asked, known) for asked, known in differ.values()}
+            raise refused(problems | differ, self.total, way_on(new) if differ else "")
+        if differ:
+            raise InvalidRequest(differing(differ, self.total, self._name, way_on(new)))
         return await self._made_before()
 
     async def _made_before(self) -> str:

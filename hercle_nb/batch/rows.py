@@ -96,12 +96,13 @@ def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
     )
 
 
-def refused(problems: Mapping[int, str], total: int) -> InvalidRequest:
+def refused(problems: Mapping[int, str], total: int, advice: str = "") -> InvalidRequest:
     """The one report of all rows that cannot be sent.
 
     Args:
         problems: What is wrong with a row, by its number.
         total: How many rows there are.
+        advice: What else there is to say.
     """
     lines = [f"row {number}: {problems[number]}" for number in sorted(problems)[:_MOST_LISTED]]
     if (others := len(problems) - len(lines)) > 0:
@@ -110,7 +111,7 @@ def refused(problems: Mapping[int, str], total: int) -> InvalidRequest:
         f"{len(problems):,} of {total:,} row{'s' if total > 1 else ''} cannot be sent, and nothing was; "
         "correct what is listed and call again (the first row is row 0):"
     )
-    return InvalidRequest("\n".join([head, *lines]))
+    return InvalidRequest("\n".join([head, *lines, *filter(None, [advice])]))
 
 
 def totals_text(rows: Rows) -> str:
