@@ -120,10 +120,13 @@ class Core:
     def _answer(self, seq: int) -> None:
         try:
             event = self.log.event(seq)
-            if (call := self.calls.answered_by(event, self.supervisor.hub_time())) is not None:
+            if (call := self._answered_by(event)) is not None:
                 self._settle(call, event)
         except Exception:
             logger.exception("event %d could not be looked at; it is in the log", seq)
+
+    def _answered_by(self, event: HubEvent) -> Call | None:
+        return self.calls.answered_by(event, self.supervisor.hub_time(), self.memory.account.is_ours)
 
     def completed(self, invocation_id: str, message: dict[str, Any]) -> None:
         """Take a completion: the method returned, or failed."""
@@ -169,12 +172,9 @@ class Core:
             return
         self.log.record_return(connection, attempts)
         self.memory.note_change(connection, "connection.restored", {"attempts": attempts})
-        for call in self.calls.unfinished():
-            if call.repeatable and call.sent_at is not None and call.waiting:
-                self.start(self._send(call))
         self.feeds.again()
-        self.start(self.memory.look_quietly())  # the key may be another one
-        self.lists.refresh_soon()
+        asked = [call for call in self.calls.unfinished() if call.repeatable and call.sent_at is not None]
+        self.start(self._ask_again(asked))
 
     def lost(self, ending: Ending) -> None:
         """Record that the connection is gone; `Call.at_loss` decides what becomes of each call under way."""
@@ -313,6 +313,15 @@ class Core:
                 self.memory.give_up(call)
             raise
 
+    async def _ask_again(self, asked: list[Call]) -> None:
+        """After a loss: ask what was asked before, and for the list, once it is known whose the key is."""
+        if self.memory.has_new_key:
+            await self.memory.look_quietly()
+        for call in asked:
+            if call.waiting and not call.settled:
+                self.start(self._send(call))
+        self.lists.refresh_soon()
+
     async def wait(
         self, call: Call, future: asyncio.Future[Any], timeout: float, *, send: bool = False
     ) -> Any:
@@ -351,8 +360,8 @@ class Core:
             raise InvalidRequest(
                 f"{call.method} would be a message of {size:,} bytes; the limit is {MAX_SENT_BYTES:,}."
             )
-        await self.memory.intend(call)
-        await self.supervisor.ready()
+        while not await self.memory.intend(call):  # the key that was noted is the one that it is sent with
+            await self.supervisor.ready()
         _, message = read_message(text)  # what a row holds is what its JSON says
         content = Content(target=call.method, client_id=call.client_id, data=message["arguments"])
         self.log.append(text, self.supervisor.connections, COMMAND, content)

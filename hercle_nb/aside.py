@@ -78,8 +78,10 @@ class Aside:
             items: The hub's list.
             more: Further invoices: the hub's id and the payment request, and the key.
         """
-        known = {**self._not_ours, **more}
-        return {known[name] for name in _names(items) if name in known} if known else set()
+        if not (self._not_ours or more):
+            return set()
+        found = {self._not_ours.get(name) or more.get(name) for name in _names(items)}
+        return {key for key in found if key is not None}
 
 
 def _names(items: Any) -> Iterable[tuple[str, str]]:

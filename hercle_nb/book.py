@@ -130,17 +130,23 @@ class Book:
             rows, self._rows = self._rows, []
             self._learn_all(rows)
 
-    def forget(self) -> None:
-        """Forget every command and invoice but those that somebody waits for; the journal has them."""
+    def forget(self) -> list[Call]:
+        """Forget every command and invoice but those that somebody waits for; the journal has them.
+
+        Returns:
+            The commands that are forgotten.
+        """
+        gone: list[Call] = []
         for calls in (self.creations, self.others):
-            for key in [key for key, call in calls.items() if not call.waiting]:
-                del calls[key]
+            over = [key for key, call in calls.items() if not call.waiting]
+            gone += map(calls.pop, over)
         with self._recalling:
             self._rows = []
         for shelf in (self._made, self._made_ids, self._elsewhere, self._elsewhere_ids):
             shelf.clear()
         for listed in (self.changed, self.entries, self._listed, self._in_list):
             listed.clear()
+        return gone
 
     def learn(self, invoice: Invoice, key: str | None = None) -> None:
         """Take in an invoice of the journal's, known first with a key of that fingerprint."""

@@ -20,6 +20,7 @@ from hercle_nb.errors import HercleError, HubTimeout, InvalidRequest, OutcomeUnk
 from hercle_nb.reconcile import fits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from hercle_nb.errors import CommandRejected
@@ -160,7 +161,7 @@ class Call:
         if self.request is not None:
             advice = (
                 f"It is not sent again by itself; hub.resolve({self.client_id!r}) looks for it in the hub's "
-                "list, and create_invoice with the same ClientId and arguments sends nothing."
+                "list, and create_invoice of this hub with the same ClientId and arguments sends nothing."
             )
         return OutcomeUnknown(
             f"{name} was sent at {self.sent_at:%H:%M:%S} UTC and may or may not have been carried out: "
@@ -217,20 +218,21 @@ class Calls:
         """Every call still open."""
         return {*self._by_client_id.values(), *self._by_invocation.values()}
 
-    def answered_by(self, event: HubEvent, now: float) -> Call | None:
+    def answered_by(self, event: HubEvent, now: float, ours: Callable[[Call], bool]) -> Call | None:
         """The one call that an event answers, or None.
 
         Args:
             event: The event.
             now: By the hub's clock, in seconds since 1970.
+            ours: Whether a call was sent for this account: only then an answer that names nobody may be its.
         """
         if event.client_id:
             call = self._by_client_id.get(event.client_id)
             return call if call is not None and commands.can_answer(call.method, event) else None
         if (text := commands.payment_request(event.data)) is not None:
-            fitting = self._creations_like(text, now)
+            fitting = [call for call in self._creations_like(text, now) if ours(call)]
         else:  # a bare invocation under way may be what this answers
-            open_here = [call for call in self.unfinished() if not call.remembered]
+            open_here = [call for call in self.unfinished() if not call.remembered and ours(call)]
             fitting = [call for call in open_here if call.client_id in self._by_client_id]
             fitting = fitting if len(open_here) == 1 else []
         if len(fitting) == 1 and commands.can_answer_unnamed(fitting[0].method, event):

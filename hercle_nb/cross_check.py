@@ -28,7 +28,7 @@ _NOTES = (  # how the warnings begin that are no alarm
     "the hub's answer carried ",
     "the hub's list calls it ",
     "the hub's list was understood to mean ",
-    "matched by the hub's list",
+    "matched by ",
 )
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))

@@ -7,7 +7,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import commands
-from hercle_nb.accounts import Whose
 from hercle_nb.book import Resolution, key_of
 from hercle_nb.errors import ConnectionFailed, HercleError, InvalidRequest
 from hercle_nb.invoice_request import check_client_id
@@ -61,23 +60,28 @@ class Lists:
                 "no longer follows the hub."
             )
         memory = self._core.memory
-        await memory.look_quietly()
+        loop = asyncio.get_running_loop()
+        due = loop.time() + timeout
+        await memory.look_quietly(timeout / 2)
         await memory.recall()
-        await self._core.command(commands.LIST, [], check_client_id(None), timeout)
-        await memory.settle(timeout)
+        await self._core.command(commands.LIST, [], check_client_id(None), max(due - loop.time(), 0.01))
+        await memory.settle(max(due - loop.time(), 0.01))
 
     def take(self, call: Call, event: HubEvent) -> None:
         """A list has come: settle creations of unknown outcome, then merge it with what is known."""
         core = self._core
+        if not core.memory.account.has_asked(call):  # another key's list, which may be another account's
+            return
         self.size, self._items = len(event.raw or ""), event.data
         if call.sent_at is not None:
             self.asked_at = call.sent_at + followed(core.supervisor.clock_ahead)
         core.memory.recognise(event.data)
+        core.book.recall()  # all that is spoken for
         unsettled, claimed = self._open()
         found = settled_by_list(unsettled, event.data, claimed, now=core.supervisor.hub_time())
         for creation, listed in found.items():
             waited_for = creation.elsewhere or (creation.lost_at is None and creation.waiting)
-            if creation.dismissed or waited_for or core.memory.account.whose(creation) is not Whose.OURS:
+            if creation.dismissed or waited_for or not core.memory.account.is_ours(creation):
                 continue  # it was among the candidates all the same, so that no other takes its invoice
             how = "the hub's list" if creation.named_id is None else "the id that the hub's answer named"
             core.creating.adopt(creation, listed.fields, event, f"matched by {how}")
@@ -101,12 +105,14 @@ class Lists:
     async def resolve(self, client_id: str, timeout: float, *, dismiss: bool) -> Resolution:
         """Look again what became of a command of unknown outcome; see `Hub.resolve`."""
         book, memory = self._core.book, self._core.memory
-        await memory.look_quietly()
+        loop = asyncio.get_running_loop()
+        due = loop.time() + timeout
+        await memory.look_quietly(timeout / 2)
         await memory.recall_of(client_id)
+        memory.account.check(client_id)
         call = book.used(client_id)
         done = call is not None and call.request is None and call.settled
         if call is None or done or (not call.settled and (call.waiting or call.elsewhere)):
-            memory.account.check(client_id)
             raise InvalidRequest(
                 f"No command {client_id!r} is of unknown outcome; hub.unresolved lists those that are."
             )
@@ -116,12 +122,12 @@ class Lists:
         if call.dismissed and not call.settled:
             return Resolution(client_id, "dismissed")
         if call.request is not None and not call.settled:
-            await self.ask(timeout)
+            await self.ask(max(due - loop.time(), 0.01))
         if call.rejection is not None:
             raise call.rejection
         if call.invoice is not None:
             return Resolution(client_id, "adopted", call.invoice)
-        if memory.account.whose(call) is not Whose.OURS:
+        if not memory.account.is_ours(call):
             raise InvalidRequest(
                 f"{client_id} was sent with another API key, and whether that is one of this account cannot "
                 "be told: the hub names no userId, and its list shows no invoice of that key. It stays open; "

@@ -122,18 +122,20 @@ class Memory:
         async with self._looking:
             self._unread.append(await self.journal.changes())
             account = self.account
-            news = [account.take(changes.holders) for changes in self._unread]
+            for changes in self._unread:
+                account.take(changes.holders)
             for older, today in (pair for changes in self._unread for pair in changes.older):
                 carrying(today, [older])
             await account.know_key(self.journal)
-            news.append(await account.ask(self.journal, patience))
+            await account.ask(self.journal, min(patience, _PATIENCE))
             if account.shows_foreign:  # the key was changed while the hub was in use
                 self._forget()
                 self._unread = [await self.journal.changes()]
             unread, self._unread = self._unread, []
             for changes in unread:
                 self._take_in(*account.aside.sort(changes.commands, changes.invoices, account.whose_key))
-            if any(news):
+            if account.has_news:
+                account.has_news = False
                 self._take_in(*account.aside.sort_again(account.whose_key))
             if account.is_settled:
                 self._settled_for = account.key
@@ -142,13 +144,13 @@ class Memory:
         """Wait until it is settled whose the key is: it may be another one since the last reconnect."""
         if self.journal is not None and self._settled_for != self._core.supervisor.key:
             with contextlib.suppress(TimeoutError):  # HubTimeout of what is asked too: it goes on without
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(min(timeout / 2, _PATIENCE)):
                     await self.look_quietly()
 
-    async def look_quietly(self) -> None:
+    async def look_quietly(self, patience: float = _PATIENCE) -> None:
         """As `look`, where what is known already will do."""
         try:
-            await self.look()
+            await self.look(patience)
         except HercleError as error:
             logger.warning("%s", error)
 
@@ -157,14 +159,16 @@ class Memory:
         if self.journal is None:
             return
         book = self._core.book
-        await self.look(min(_PATIENCE, timeout))
+        loop = asyncio.get_running_loop()
+        due = loop.time() + timeout
+        await self.look(timeout / 2)
         questions = [call for call in book.questions() if not call.elsewhere]
         if not questions:
             return
         failure = ""
         if any(call.request is not None for call in questions):
             try:
-                await self._core.lists.ask(timeout)
+                await self._core.lists.ask(max(due - loop.time(), 0.1))
             except HercleError as error:
                 failure = f"; the hub's list could not be had ({error})"
         self._earlier, self._failure = questions, failure
@@ -190,10 +194,14 @@ class Memory:
     def _forget(self) -> None:
         """Let everything go that the journal knows, to read it again."""
         assert self.journal is not None  # noqa: S101  # typing: there is nothing to forget without one
-        self._core.book.forget()
+        waiting = set()
+        for call in self._core.book.forget():
+            self._core.calls.forget(call)
+        for call in self._core.calls.unfinished():
+            waiting |= {call.key} if call.key else set()
         self._core.batches.clear()
         self.journal.read_again()
-        self.account.forget()
+        self.account.forget(waiting)
 
     def _take_in(self, commands: list[Any], invoices: list[Any]) -> None:
         """Take in rows of this account's."""
@@ -204,26 +212,43 @@ class Memory:
 
     # -- what is written ---------------------------------------------------------------------------------
 
-    async def intend(self, call: Call) -> None:
+    @property
+    def has_new_key(self) -> bool:
+        """Whether the connection's key is another one than the last that was looked at."""
+        return self.journal is not None and self.account.key != self._core.supervisor.key
+
+    async def intend(self, call: Call) -> bool:
         """Make a command durable before it is sent; one that changes nothing is not kept.
+
+        Returns:
+            Whether it may be sent: it is noted with the key of now, and there is a connection.
 
         Raises:
             KnownToJournal: Its ClientId is there already.
             JournalError: It cannot be written.
         """
-        if self.journal is None or call.repeatable or call.intent is not None:
-            return
-        supervisor = self._core.supervisor
+        if self.journal is None:
+            return self._core.supervisor.state == "connected"
         await self.account.know_key(self.journal)
-        assert supervisor.key is not None  # noqa: S101  # typing: there was a connection
-        rows = await self.journal.intend(call, supervisor.key, supervisor.hub_time())
+        if call.key != self.account.fingerprint and call.intent is not None:  # noted with the key before
+            self.journal.withdraw(call)
+            call.intent = None
+        call.key = self.account.fingerprint
+        if call.intent is None and not call.repeatable:
+            await self._note(call)
+        return self._core.supervisor.state == "connected" and not self.has_new_key
+
+    async def _note(self, call: Call) -> None:
+        """Write the intent, with the key of now."""
+        assert self.journal is not None  # noqa: S101  # typing: the caller looked
+        assert self.account.key is not None  # noqa: S101  # typing: there was a connection
+        rows = await self.journal.intend(call, self.account.key, self._core.supervisor.hub_time())
         if rows is not None:
             call.intent = None
             self._core.creating.drop(call)
             await self.look_quietly()
             self.account.check(str(call.client_id))
             raise KnownToJournal(self._take(*rows))
-        call.key = self.account.fingerprint
 
     def withdraw(self, call: Call) -> None:
         """A command was not sent after all."""
@@ -234,6 +259,8 @@ class Memory:
         """Nobody waits for a command's answer any more."""
         if self.journal is not None and call.intent is not None and not (call.settled or call.waiting):
             self.journal.give_up(call)
+        if call.request is not None and self.account.whose(call) is Whose.FOREIGN:
+            self._core.creating.drop(call)  # the key was changed meanwhile; the journal has it
 
     def lose(self, calls: Iterable[Call]) -> None:
         """The connection that took these commands is lost."""

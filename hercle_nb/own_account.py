@@ -34,12 +34,14 @@ class OwnAccount:
         fingerprint: That of the key of now; empty before it is known, and without a journal.
         key: The key that it is of.
         aside: What other keys did.
+        has_news: More is known of whose the keys are than when `aside` was sorted.
     """
 
     def __init__(self, core: Core) -> None:
         self.fingerprint = ""
         self.key: Secret | None = None
         self.aside = Aside()
+        self.has_news = False
         self._core = core
         self._accounts = Accounts()
         self._asked: set[str] = set()  # of which keys the hub was asked whose they are
@@ -54,14 +56,18 @@ class OwnAccount:
         """Whether something that is shown is another account's, as seen with the key of now."""
         return any(self.whose_key(key) is Whose.FOREIGN for key in self.aside.keys)
 
-    def take(self, holders: Iterable[Holder]) -> bool:
-        """Take in what the journal knows of keys; whether any of it is new."""
-        return self._accounts.take(holders)
+    def take(self, holders: Iterable[Holder]) -> None:
+        """Take in what the journal knows of keys."""
+        self.has_news = self._accounts.take(holders) or self.has_news
 
-    def forget(self) -> None:
-        """Forget what other keys did: the journal is read again."""
+    def forget(self, waiting: set[str]) -> None:
+        """Forget what other keys did: the journal is read again.
+
+        Args:
+            waiting: The keys of commands that stay, since somebody waits for them.
+        """
         self.aside = Aside()
-        self.aside.keys.add(self.fingerprint)
+        self.aside.keys |= {self.fingerprint, *waiting}
 
     async def know_key(self, journal: Journal) -> None:
         """Look which key it is now: a callable may give another one at each connection."""
@@ -69,27 +75,31 @@ class OwnAccount:
         if key is not None and key != self.key:
             self.fingerprint, self.key = await journal.fingerprint(key), key
             self.aside.keys.add(self.fingerprint)
+            self.has_news = True
 
-    async def ask(self, journal: Journal, timeout: float) -> bool:
-        """Ask the hub, once for a key that the journal has not seen, whose it is; whether it has said so."""
+    async def ask(self, journal: Journal, timeout: float) -> None:
+        """Ask the hub, once for a key that the journal has not seen, whose it is."""
         key = self.fingerprint
         if not key or self.is_settled or self._core.supervisor.state != "connected":
-            return False
+            return
         self._asked.add(key)
         try:
             event = await self._core.command(commands.BALANCES, [], check_client_id(None), timeout)
         except HercleError as error:
             logger.info("whose the key is could not be had: %s", error)
-            return False
+            return
         except BaseException:
             self._asked.discard(key)
             raise
         user_id = user_id_of(event.data)
-        if user_id is None or not self._is_current:
-            return False
+        if not self._is_current:
+            self._asked.discard(key)  # the answer may be another key's
+            return
+        if user_id is None:
+            return
         self._accounts.join(key, user_id)
+        self.has_news = True
         journal.join(key, user_id, [])
-        return True
 
     def recognise(self, items: Any, journal: Journal) -> bool:
         """Whether a list of the hub's shows what another key made: then both are keys of one account."""
@@ -99,7 +109,10 @@ class OwnAccount:
         here = {
             (call.invoice.id, canonical(call.invoice.payment_request)): call.key
             for call in (self._core.book.creations.values() if doubts else ())
-            if call.invoice is not None and call.key and self.whose(call) is not Whose.OURS
+            if not call.remembered  # else it is in `aside`
+            and call.invoice is not None
+            and call.key
+            and self.whose(call) is not Whose.OURS
         }
         shared = self.aside.keys_of(items, here)
         if shared:
@@ -116,6 +129,14 @@ class OwnAccount:
         if not self.fingerprint or (call.key is None and not call.remembered):
             return Whose.OURS
         return self.whose_key(call.key)
+
+    def is_ours(self, call: Call) -> bool:
+        """Whether a command was sent for this account, as far as anything tells."""
+        return self.whose(call) is Whose.OURS
+
+    def has_asked(self, call: Call) -> bool:
+        """Whether a command was sent with the key of now."""
+        return not self.fingerprint or (self._is_current and call.key == self.fingerprint)
 
     def doubt(self, call: Call) -> str:
         """What there is to say of an invoice whose account cannot be told; empty where it can."""

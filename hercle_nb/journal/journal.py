@@ -159,7 +159,7 @@ class Journal:
         self._writer.put(write)
 
     async def note_batch(self, batch: Made, key: str) -> None:
-        """Make durable that a batch is begun; the first to have its batch_id counts.
+        """Make durable that a batch is begun, or goes on with other rows; whether it has a name stays.
 
         Raises:
             JournalError: It cannot be written.
@@ -168,8 +168,10 @@ class Journal:
 
         def note(connection: sa.Connection, _revision: int) -> None:
             mine = (BATCHES.c.hub_url == row["hub_url"], BATCHES.c.batch == row["batch"])
-            if connection.execute(sa.select(BATCHES.c.batch).where(*mine)).first() is None:
-                connection.execute(BATCHES.insert(), row)
+            before = connection.execute(sa.select(BATCHES).where(*mine)).all()
+            if all(one.digest != row["digest"] for one in before):
+                first = {"named": before[0].named, "made_at": before[0].made_at} if before else {}
+                connection.execute(BATCHES.insert(), row | first)
 
         await self._writer.write(note)
 
@@ -289,6 +291,8 @@ class Journal:
         }
 
         def write(connection: sa.Connection, revision: int) -> bool:
+            if doubtful and invoice is not None and self._is_anothers(connection, invoice, call):
+                return False
             first = self._set(connection, call, values, revision, only=NOTED)
             if not first and doubtful:
                 return False
@@ -489,6 +493,12 @@ class Journal:
         which = {"this": call.intent} if only is None else {"this": call.intent, "only": only}
         query = _SET if only is None else _SET_ONLY
         return connection.execute(query, values | which | {"revision": revision}).rowcount == 1
+
+    def _is_anothers(self, connection: sa.Connection, invoice: Invoice, call: Call) -> bool:
+        """Whether another command is known to have made an invoice."""
+        this = [journal_rows.digest(invoice.payment_request)]
+        there = connection.execute(_THERE, {"hub": self._hub["hub_url"], "these": this}).first()
+        return there is not None and there.client_id not in (None, call.client_id)
 
     def _release(self, connection: sa.Connection, call: Call, revision: int) -> None:
         """What was taken for a creation's invoice is nobody's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,7 +34,7 @@ def migrate(connection: sa.Connection) -> None:
     """Bring the tables of an earlier version to this one, within the transaction under way.
 
     Nothing is lost: columns and tables are added. Amounts of invoices become those of their payment requests
-    beside what was asked, each invoice gets the key of its command, and creations that were called done
+    beside what was asked, those made here get the key of their command, and creations that were called done
     without an invoice are open questions again.
     """
     _lock(connection)
@@ -86,44 +87,45 @@ def _reopen(connection: sa.Connection) -> None:
 
 
 def _give_keys(connection: sa.Connection) -> None:
-    """The key under which an invoice was known: its command's, or the one that was used throughout."""
-    mine = COMMANDS.c.hub_url == INVOICES.c.hub_url
-    own = sa.select(COMMANDS.c.key).where(mine, COMMANDS.c.client_id == INVOICES.c.client_id)
-    connection.execute(INVOICES.update().values(key=own.correlate(INVOICES).scalar_subquery()))
-    only = (
-        sa.select(sa.func.min(COMMANDS.c.key))
-        .where(mine)
-        .having(sa.func.count(sa.distinct(COMMANDS.c.key)) == 1)
-        .correlate(INVOICES)
-        .scalar_subquery()
+    """The key under which an invoice was made: its command's. Of others nothing says it until a list does."""
+    own = sa.select(COMMANDS.c.key).where(
+        COMMANDS.c.hub_url == INVOICES.c.hub_url, COMMANDS.c.client_id == INVOICES.c.client_id
     )
-    connection.execute(INVOICES.update().where(INVOICES.c.key.is_(None)).values(key=only))
+    made = INVOICES.update().where(INVOICES.c.client_id.is_not(None))
+    connection.execute(made.values(key=own.correlate(INVOICES).scalar_subquery()))
 
 
 def _correct_invoices(connection: sa.Connection) -> None:
     names = ("hub_url", "digest", "client_id", "amount_msat", "payment_request", "payment_hash", "preimage")
     rows = connection.execute(
-        sa.select(*(INVOICES.c[name] for name in names), INVOICES.c.updated_at).where(
+        sa.select(*(INVOICES.c[name] for name in (*names, "updated_at", "alarm"))).where(
             sa.or_(INVOICES.c.alarm, INVOICES.c.preimage.is_not(None))
         )
     )
-    for row in rows.all():
-        if values := _corrections(row):
-            which = (INVOICES.c.hub_url == row.hub_url, INVOICES.c.digest == row.digest)
-            connection.execute(INVOICES.update().where(*which).values(values))
+    found = [(row, _corrections(row)) for row in rows.all()]
+    changes = [{"hub": row.hub_url, "this": row.digest} | values for row, values in found if values]
+    which = INVOICES.update().where(
+        INVOICES.c.hub_url == sa.bindparam("hub"), INVOICES.c.digest == sa.bindparam("this")
+    )
+    if changes:
+        connection.execute(which, changes)
 
 
 def _corrections(row: Any) -> dict[str, Any]:
     """What version 1 left out of an invoice: the payment request's own amount, and when it was paid."""
-    values: dict[str, Any] = {}
+    amount_msat, asked_msat, paid_at = row.amount_msat, None, None
     if row.updated_at is not None and proves(row.preimage, row.payment_hash):
-        values = {"paid_at": row.updated_at, "paid_at_source": LIST}
-    if row.client_id is None:
-        return values
-    try:
-        amount_msat = read_unverified(row.payment_request).amount_msat
-    except PaymentRequestError:
-        return values
+        paid_at = row.updated_at
+    if row.client_id is not None and row.alarm:
+        with contextlib.suppress(PaymentRequestError):
+            amount_msat = read_unverified(row.payment_request).amount_msat
     if amount_msat != row.amount_msat:
-        values |= {"amount_msat": amount_msat, "asked_msat": row.amount_msat}
-    return values
+        asked_msat = row.amount_msat
+    if asked_msat is None and paid_at is None:
+        return {}
+    return {
+        "amount_msat": amount_msat,
+        "asked_msat": asked_msat,
+        "paid_at": paid_at,
+        "paid_at_source": None if paid_at is None else LIST,
+    }

@@ -86,11 +86,11 @@ BATCHES = sa.Table(
     METADATA,
     sa.Column("hub_url", _URL, primary_key=True),
     sa.Column("batch", _MARK, primary_key=True),  # the hash of its batch_id
+    sa.Column("digest", _MARK, primary_key=True),  # of what its rows ask for, whatever their order
     sa.Column("batch_id", sa.Text, nullable=False),
     sa.Column("named", sa.Boolean, nullable=False),  # whoever made it gave it its batch_id
     sa.Column("key", _MARK, nullable=False),
     sa.Column("made_at", _MARK, nullable=False),
-    sa.Column("digest", _MARK, nullable=False),  # of what its rows ask for, whatever their order
     sa.Column("kernel", _MARK, nullable=False),
     sa.Index("hercle_batches_digest", "hub_url", "digest"),
 )
