@@ -82,6 +82,7 @@ class Core:
         self.max_msat = max_msat
         self.currency = currency
         self.book = Book(currency)
+        self.book.doubt = self.memory.account.doubt
         self.batches: dict[str, Batch] = {}  # by batch_id, the last one last
         self.events = 0
         self.stream_drops = 0
@@ -392,7 +393,8 @@ class Core:
         elif commands.payment_request(event.data) is not None:
             self.creating.adopt(call, event.data, event)
         else:
-            call.named_id = commands.named_id(event.data) or call.named_id
+            if event.client_id:  # else it is not certain that the answer is this one's
+                call.named_id = commands.named_id(event.data) or call.named_id
             named = "" if call.named_id is None else f" for its invoice {call.named_id}"
             self._leave_open(call, event, f"the hub's answer holds no payment request{named}")
 

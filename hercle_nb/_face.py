@@ -8,6 +8,7 @@ from hercle_nb._fallback import say_simulated
 from hercle_nb._pickling import StaysHere
 from hercle_nb._portal import FORKED
 from hercle_nb.amounts import format_btc
+from hercle_nb.client_ids import cleaned
 from hercle_nb.config import ApiKey, check_max_btc, expected_network, resolve
 from hercle_nb.errors import ConfigurationError, ConnectionFailed, InvalidRequest
 from hercle_nb.log import EventLog
@@ -285,12 +286,13 @@ class Face(StaysHere):
         """
         batches = list(self._core.batches.values())
         if batch_id is not None:
-            batches = [batch for batch in batches if batch.batch_id == batch_id]
+            batches = [batch for batch in batches if batch.made.batch_id == cleaned(batch_id)]
         if not batches:
             which = "no batch" if batch_id is None else f"no batch {batch_id!r}"
             raise InvalidRequest(
-                f"This hub has run {which}; hub.create_invoices(rows, batch_id=…) with the same rows again "
-                "shows what is known of them, and sends only what was never sent."
+                f"This hub has run {which}; hub.create_invoices(rows, batch_id=…, dry_run=True) with the "
+                "same rows again shows what is known of them and sends nothing; a batch_id that was never "
+                "used makes all of them anew."
             )
         return batches[-1].frame()
 

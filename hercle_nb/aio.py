@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hercle_nb import commands
 from hercle_nb._face import Face, check_max_in_flight, check_poll, check_timeout, start
+from hercle_nb.client_ids import spellings
 from hercle_nb.config import ApiKey, hidden
 from hercle_nb.errors import HercleError, InvalidRequest
 from hercle_nb.invoice_request import InvoiceRequest, check_client_id
@@ -227,7 +228,7 @@ class AsyncHub(Face):
         See `Hub.wait_for`.
         """
         matches = matcher(subject, client_id, target, where)
-        held = needles(subject) or needles(client_id)
+        held = needles(subject) or needles(*(() if client_id is None else spellings(client_id)))
         begin = self.log.next_seq if since is None else since
         return await self._portal.hop(self._core.wait_for(matches, held, begin, self._seconds(timeout)))
 

@@ -255,15 +255,23 @@ def perhaps_sat(btc: Any) -> str | None:
     Args:
         btc: As it was given: a text may be read in two ways, and then both are named.
     """
+    return " or ".join(f"amount_sat={sat}" for sat in readings_in_sat(btc)) or None
+
+
+def has_two_readings(text: str) -> bool:
+    """Whether a text is a number to some people and another, a thousand times larger one to others."""
+    return _TWO_READINGS.fullmatch(text) is not None
+
+
+def readings_in_sat(btc: Any) -> list[int]:
+    """The satoshis that were perhaps meant by what was given as an amount in BTC; none if it cannot be."""
     if isinstance(btc, str) and (match := _TWO_READINGS.fullmatch(btc)):
         before, _, behind = match.groups()
         found = [int(before), int(before + behind)] if behind == "000" else []
     else:
         sat = whole(_to_decimal(btc))
         found = [] if sat is None else [sat]
-    if not found or not 1 <= max(found) <= MAX_SAT:
-        return None
-    return " or ".join(f"amount_sat={sat}" for sat in found)
+    return found if found and 1 <= max(found) <= MAX_SAT else []
 
 
 def _to_decimal(value: Any) -> Decimal:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hercle_nb")
 
 _FEW = 1_000  # invoices of the journal that are taken apart at once
+_ONE_HASH = "the hub shows two payment requests with one payment hash: do not pay before it says which"
 _STEP = 1.0  # seconds; by less the difference of two clocks is not known
 
 
@@ -78,6 +79,7 @@ class Book:
         entries: The entries of the hub's list that said so, likewise.
         clock_ahead: Seconds that the hub's clock is ahead of this computer's, for invoices of the journal's,
             which another computer may have written; None where that is not known.
+        doubt: What there is to say of an invoice whose account cannot be told.
     """
 
     def __init__(self, currency: str) -> None:
@@ -87,6 +89,7 @@ class Book:
         self.changed: dict[str, Invoice] = {}
         self.entries: dict[str, dict[str, Any]] = {}
         self.clock_ahead: float | None = None
+        self.doubt: Callable[[Call], str] = lambda _: ""
         self._currency = currency
         self._made: dict[str, Call] = {}  # creations that made an invoice, by `key_of` of it
         self._made_ids: dict[str, Call] = {}  # and by the hub's id
@@ -208,7 +211,9 @@ class Book:
 
     def refused(self, call: Call) -> None:
         """The hub has refused a command after all: nothing came of it."""
-        self.others.pop(call.client_id or "", None)
+        for shelf in (self.others, self.sent):
+            if shelf.get(call.client_id or "") is call:
+                del shelf[call.client_id or ""]
         if call.invoice is not None:  # matched by the hub's list, wrongly
             self._give_back(call, call.invoice)
             call.invoice = None
@@ -265,7 +270,7 @@ class Book:
             ]
         elif isinstance(key, str) and key:
             if (call := self.creation(key)) is not None:
-                return _made(call)
+                return self._told(_made(call))
             request = canonical(key)
             ways = [
                 lambda one: one.id == key,  # exactly as the hub writes it
@@ -281,11 +286,17 @@ class Book:
         for is_it in ways:
             for invoice in invoices:
                 if is_it(invoice):
-                    return verified(invoice)
+                    return self._told(verified(invoice))
         shown = key.client_id or key.id if isinstance(key, Invoice) else key
         raise InvalidRequest(
             f"No invoice {shown[:64]!r} is known here; hub.refresh_invoices() asks the hub for all it has."
         )
+
+    def _told(self, invoice: Invoice) -> Invoice:
+        """An invoice with what there is to say of whose it is."""
+        call = self._made.get(key_of(invoice))
+        doubt = "" if call is None else self.doubt(call)
+        return replace(invoice, warnings=(*invoice.warnings, doubt)) if doubt else invoice
 
     def unresolved(self) -> list[Call]:
         """The commands whose outcome is unknown, the oldest first; nobody waits for them any more."""
@@ -387,6 +398,8 @@ class Book:
         known = self._elsewhere.get(key)
         if known is not None and _same(known, listed):
             listed = merged(known, listed)
+        elif known is not None and call is None:
+            return self._take_twin(known, listed)
         elif call is not None and call.invoice is not None:
             self._own(call, alarmed(call.invoice, _two_requests(listed.id)))
             listed = alarmed(listed, _two_requests(listed.id))
@@ -397,6 +410,18 @@ class Book:
             listed = alarmed(listed, _two_requests(listed.id))
         self._put_elsewhere(listed, changed=listed != known)
         return known, listed
+
+    def _take_twin(self, known: Invoice, listed: Invoice) -> tuple[Invoice | None, Invoice]:
+        """Two payment requests made elsewhere have one payment hash: both stay, and nobody should pay any."""
+        before = self._elsewhere.get(_slot(listed))
+        now = alarmed(listed if before is None else merged(before, listed), _ONE_HASH)
+        first = alarmed(known, _ONE_HASH)
+        self._put_elsewhere(first, changed=first != known)
+        self._elsewhere[_slot(now)] = now
+        self._elsewhere_ids[now.id] = _slot(now)
+        if now != before:
+            self.changed[_slot(now)] = now
+        return before, now
 
 
 def _sent(call: Call) -> datetime:
@@ -409,9 +434,12 @@ def _made(call: Call) -> Invoice:
         return call.invoice
     if call.rejection is not None:
         raise InvalidRequest(f"There is no invoice {call.client_id!r}: {call.rejection}")
-    raise InvalidRequest(
-        f"There is no invoice {call.client_id!r} so far; hub.resolve({call.client_id!r}) asks the hub."
+    more = (
+        "it was dismissed, and hub.refresh_invoices() shows what there is"
+        if call.dismissed
+        else f"hub.resolve({call.client_id!r}) asks the hub"
     )
+    raise InvalidRequest(f"There is no invoice {call.client_id!r} so far; {more}.")
 
 
 def _slot(invoice: Invoice) -> str:

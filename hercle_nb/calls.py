@@ -1,8 +1,8 @@
 """Commands under way, and which of them an event answers. No I/O.
 
 An answer is matched by its ClientId, never by luck. Where it carries none, it fits a creation by the amount,
-memo, expiry and time in its payment request, and only if exactly one creation fits; without a payment request
-it fits only if nothing else is under way. Else it fits nobody and stays an event in the log.
+memo, expiry and time in its payment request, and only if exactly one creation fits; a refusal, or an answer
+to another command, fits only if nothing else is under way. Else it fits nobody and stays an event in the log.
 """
 
 from __future__ import annotations
@@ -158,10 +158,12 @@ class Call:
                 sent_at=self.sent_at,
             )
         advice = "It is not sent again by itself; hub.unresolved keeps it in mind."
-        if self.request is not None:
+        if self.dismissed:
+            advice = "It is never sent again; hub.refresh_invoices() shows what there is."
+        elif self.request is not None:
             advice = (
                 f"It is not sent again by itself; hub.resolve({self.client_id!r}) looks for it in the hub's "
-                "list, and create_invoice of this hub with the same ClientId and arguments sends nothing."
+                "list, and create_invoice with the same ClientId and arguments sends nothing here."
             )
         return OutcomeUnknown(
             f"{name} was sent at {self.sent_at:%H:%M:%S} UTC and may or may not have been carried out: "
@@ -235,9 +237,11 @@ class Calls:
             open_here = [call for call in self.unfinished() if not call.remembered and ours(call)]
             fitting = [call for call in open_here if call.client_id in self._by_client_id]
             fitting = fitting if len(open_here) == 1 else []
-        if len(fitting) == 1 and commands.can_answer_unnamed(fitting[0].method, event):
-            return fitting[0]
-        return None
+        if len(fitting) != 1 or not commands.can_answer_unnamed(fitting[0].method, event):
+            return None
+        # a success that shows no invoice may be about any, however old
+        shows_nothing = fitting[0].request is not None and text is None and not commands.is_refusal(event)
+        return None if shows_nothing else fitting[0]
 
     def _creations_like(self, payment_request: str, now: float) -> list[Call]:
         try:

@@ -73,7 +73,11 @@ def client_id(*parts: object) -> str:
         try:
             texts.append(part_text(part))
         except InvalidRequest as error:
-            raise InvalidRequest(f"Part {number} of client_id() {error}") from None
+            older = _uuid([str(part) for part in parts])
+            raise InvalidRequest(
+                f"Part {number} of client_id() {error} If version 0.1 made an invoice of these parts, "
+                f"hub.invoice({older!r}) shows it, and another id makes a second one."
+            ) from None
     return made(texts, [str(part) for part in parts])
 
 

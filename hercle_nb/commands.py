@@ -55,6 +55,7 @@ DOCUMENTED = {
         "execution.withdrawal.lightspark.created", False, ("ClientId", "PaymentRequestHash")
     ),
 }
+AMOUNT = DOCUMENTED[CREATE].arguments.index("AmountBtc")
 _BY_NAME = {name.lower(): command for name, command in DOCUMENTED.items()}
 
 
@@ -74,10 +75,9 @@ def asked_btc(method: str, arguments: Sequence[Any]) -> Decimal | None:
 
     A text counts as the number that a lenient hub reads in it, commas between its digits or not.
     """
-    position = DOCUMENTED[CREATE].arguments.index("AmountBtc")
-    if method.lower() != CREATE.lower() or len(arguments) <= position:
+    if method.lower() != CREATE.lower() or len(arguments) <= AMOUNT:
         return None
-    value = arguments[position]
+    value = arguments[AMOUNT]
     try:
         if not isinstance(value, str | Decimal):
             value = _json.decode(_json.encode(value))  # the number on the wire
@@ -124,8 +124,8 @@ def can_answer_unnamed(method: str, event: HubEvent) -> bool:
     if event.subject is None:
         return _has_shape(command.answer, event.data)
     if is_error(event.subject):
-        topic = event.subject.lower().partition(".")[0]
-        return topic in (_PRE_CHECKS, command.answer.partition(".")[0])
+        topics = event.subject.lower().split(".")[:-1]
+        return topics == command.answer.split(".")[: len(topics)]  # none of preChecksError
     return event.subject == command.answer
 
 

@@ -136,10 +136,16 @@ class Creating:
             InvalidRequest: It is one.
         """
         if (btc := commands.asked_btc(method, arguments)) is not None:
-            sat = amounts.whole(btc)
-            small = amounts.msat_to_btc((sat or 0) * amounts.MSAT_PER_SAT)
-            instead = None if sat is None else f'write Decimal("{small:f}")'
-            check_amount(btc, self._core.max_msat, instead)
+            given = arguments[commands.AMOUNT]
+            text = given.strip() if isinstance(given, str) else ""
+            two = amounts.has_two_readings(text)
+            above = btc > amounts.msat_to_btc(self._core.max_msat)
+            if two and above and (meaning := amounts.marked(text, fractions=True)):
+                raise InvalidRequest(f"AmountBtc {meaning}.")
+            readings = amounts.readings_in_sat(text if two else btc)
+            instead = [amounts.msat_to_btc(sat * amounts.MSAT_PER_SAT) for sat in readings]
+            written = " or ".join(f'Decimal("{one:f}")' for one in instead)
+            check_amount(btc, self._core.max_msat, f"write {written}" if written else None)
 
     def adopt(self, call: Call, data: dict[str, Any], event: HubEvent, note: str | None = None) -> None:
         """An invoice is a creation's: keep it, and tell who waits.
@@ -216,8 +222,9 @@ def end_of(call: Call) -> str:
         return f"which is {call.invoice.status}: see hub.invoice({call.client_id!r})"
     if call.rejection is not None:
         return f"which the hub refused ({call.rejection.message})"
-    if call.done:
-        return "which was carried out"
+    if call.done or call.dismissed:
+        what = "was dismissed" if call.dismissed else "was sent"
+        return f"which {what}: hub.refresh_invoices() shows what there is"
     return f"which may or may not have been carried out: see hub.resolve({call.client_id!r})"
 
 
@@ -226,4 +233,8 @@ def _consequence(call: Call) -> str:
         return "asks anew"
     if call.invoice is not None:
         return "makes a second invoice beside it"
-    return "does it a second time" + ("" if call.done else " if the first was carried out")
+    return "makes a second invoice if the first was made" if _creates(call) else "does it a second time"
+
+
+def _creates(call: Call) -> bool:
+    return call.method.lower() == commands.CREATE.lower()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hercle_nb.reconcile import TOLERANCE
-from hercle_nb.states import followed
+from hercle_nb.states import MOST_FOLLOWED, followed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 BITCOIN = "bc"  # the prefix of Bitcoin itself, where money is real
 
 _FOR_NETWORK = "the payment request is for the network "
+_CLOCK = "this computer's clock is "
 _NOTES = (  # how the warnings begin that are no alarm
-    "this computer's clock is ",
+    _CLOCK,
     "the payment request is dated ",
     "the payment request expires at ",
     "the hub's answer carried ",
@@ -117,16 +118,28 @@ def clock_notes(
         )
 
 
+def with_clock(warnings: tuple[str, ...], clock_ahead: float) -> tuple[str, ...]:
+    """Warnings that say of the clocks what is so now: where they did before, or where they are a day apart.
+
+    Args:
+        warnings: As they were.
+        clock_ahead: Seconds that the hub's clock is ahead of this computer's.
+    """
+    others = tuple(text for text in warnings if not text.startswith(_CLOCK))
+    told = len(others) < len(warnings) and abs(clock_ahead) > TOLERANCE
+    return (*others, _other_clock(clock_ahead)) if told or abs(clock_ahead) > MOST_FOLLOWED else others
+
+
 def _other_clock(clock_ahead: float) -> str:
     """How far this computer's clock is off, and what that means."""
     off = f"{_span(clock_ahead)} {'behind' if clock_ahead > 0 else 'ahead of'} the hub's"
     if followed(clock_ahead):
         return (
-            f"this computer's clock is {off}; what is shown here follows the hub's, but wallets and other "
+            f"{_CLOCK}{off}; what is shown here follows the hub's, but wallets and other "
             "programs on this computer do not: set it right"
         )
     return (
-        f"this computer's clock is {off}, which is too far to follow it: what is open or expired is told by "
+        f"{_CLOCK}{off}, which is too far to follow it: what is open or expired is told by "
         "this computer's; check that it is right"
     )
 

@@ -87,7 +87,9 @@ def row_of(invoice: Invoice) -> dict[str, Any]:
 def row_without_invoice(call: Call) -> dict[str, Any]:
     """The cells of a creation that came to no invoice by column; what nobody knows is left out."""
     rejection, request = call.rejection, call.request
-    unknown = f"it may or may not have been carried out; hub.resolve({call.client_id!r}) looks again"
+    unknown = "it may or may not have been carried out; " + (
+        "dismissed" if call.dismissed else f"hub.resolve({call.client_id!r}) looks again"
+    )
     return {
         "client_id": call.client_id,
         "status": state_of_creation(refused=rejection is not None),

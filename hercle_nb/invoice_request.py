@@ -65,9 +65,8 @@ class InvoiceRequest:
     amount_msat: int
     memo: str | None
     expiry_hours: int | None
-    _perhaps_sat = (
-        None  # what a BTC amount would be in satoshis; no field: the same amount is the same request
-    )
+    _is_named = True  # it was given its ClientId; no field, since the same is asked
+    _perhaps_sat = None  # what an amount in BTC would be in satoshis; likewise
 
     def __init__(
         self,
@@ -92,6 +91,7 @@ class InvoiceRequest:
         object.__setattr__(self, "memo", check_memo(memo))
         object.__setattr__(self, "expiry_hours", check_expiry(expiry_hours))
         object.__setattr__(self, "client_id", check_client_id(client_id))
+        object.__setattr__(self, "_is_named", client_id is not None)
 
     @classmethod
     def known(cls, client_id: str, amount_msat: int, memo: str | None, expiry_hours: int | None) -> Self:
@@ -255,10 +255,12 @@ def check_expiry(hours: Any) -> int | None:
     given = amounts.plain_number(hours, "expiry_hours=24")
     if isinstance(given, str) and (meaning := amounts.marked(given)):
         raise InvalidRequest(f"expiry_hours {meaning}.")
-    number = None if isinstance(given, str) else amounts.whole(given)
-    if number is None or not 1 <= number <= MAX_EXPIRY_HOURS:
+    number = amounts.whole(given)
+    fits = number is not None and 1 <= number <= MAX_EXPIRY_HOURS
+    if number is None or not fits or isinstance(given, str):  # a text in a call is a slip
         raise InvalidRequest(
             f"expiry_hours must be a whole number from 1 to {MAX_EXPIRY_HOURS}, or None for the hub's "
-            f"default of {DEFAULT_EXPIRY_HOURS} h, not {amounts.shown(hours)}; write expiry_hours=24."
+            f"default of {DEFAULT_EXPIRY_HOURS} h, not {amounts.shown(hours)}; write "
+            f"expiry_hours={number if fits else 24}."
         )
     return number

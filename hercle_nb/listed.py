@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hercle_nb import amounts
 from hercle_nb.bolt11 import decode_payment_request, peek_currency, read_unverified
-from hercle_nb.cross_check import clock_notes, judged_here, wrong_network
+from hercle_nb.cross_check import clock_notes, judged_here, with_clock, wrong_network
 from hercle_nb.errors import PaymentRequestError
 from hercle_nb.invoices import Invoice, parse_time, proves
 from hercle_nb.states import is_documented
@@ -81,7 +81,7 @@ def read_listed(fields: Any, currency: str, clock_ahead: float = 0.0) -> Invoice
         hub_status=status,
         updated_at=updated,
         extra={name: value for name, value in fields.items() if name not in _TAKEN},
-        warnings=(*alarms, *_notes(status, expiry, decoded)),
+        warnings=with_clock((*alarms, *_notes(status, expiry, decoded)), clock_ahead),
         alarm=bool(alarms),
         clock_ahead=clock_ahead,
         paid_at=(updated or datetime.now(UTC)) if paid else None,
@@ -98,7 +98,7 @@ def merged(known: Invoice, listed: Invoice) -> Invoice:
         hub_status=listed.hub_status,
         updated_at=listed.updated_at,
         extra=listed.extra,
-        warnings=tuple(dict.fromkeys((*known.warnings, *listed.warnings))),
+        warnings=with_clock(tuple(dict.fromkeys((*known.warnings, *listed.warnings))), listed.clock_ahead),
         alarm=known.alarm or listed.alarm,
         clock_ahead=listed.clock_ahead,
         paid_at=known.paid_at or listed.paid_at,
@@ -139,7 +139,10 @@ def _contradictions(fields: dict[str, Any], decoded: PaymentRequest, currency: s
         yield f"the hub's list says payment hash {payment_hash!r}, the payment request {decoded.payment_hash}"
     preimage = _text(fields.get("paymentPreimage"))
     if preimage is not None and not proves(preimage, decoded.payment_hash):
-        yield "the hub's list shows a preimage that does not hash to the payment hash: it proves no payment"
+        yield (
+            "the hub's list shows a preimage that is not the 32 bytes which hash to the payment hash: it "
+            "proves no payment"
+        )
     yield from _other_amount(fields, decoded)
     memo = fields.get("memo")
     if isinstance(memo, str) and not _is_memo_of(memo, decoded):

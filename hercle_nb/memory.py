@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hercle_nb import _json
@@ -80,7 +81,7 @@ class Memory:
         self._failure = ""
         self._core = core
         self._older: set[tuple[str, str]] = set()  # ClientIds of version 0.1, and of today
-        self._batches: dict[str, Made] = {}  # by batch_id, as they were first begun here
+        self._batches: list[Made] = []  # that were begun here
         self._settled_for: Secret | None = None  # the key of which it is settled whose it is
         self._looking = asyncio.Lock()
         self._unread: list[Changes] = []  # while there was no key
@@ -347,7 +348,10 @@ class Memory:
         Raises:
             JournalError: It cannot be written.
         """
-        self._batches.setdefault(batch.batch_id, batch)
+        before = [made for made in self._batches if made.batch_id == batch.batch_id]
+        if all(made.digest != batch.digest for made in before):
+            first = before[0] if before else batch
+            self._batches.append(replace(batch, named=first.named, made_at=first.made_at))
         if self.journal is not None:
             await self.journal.note_batch(batch, self.account.fingerprint)
 
@@ -359,7 +363,7 @@ class Memory:
         """
         if self.journal is None:
             sent = {call.batch for call in self._core.book.creations.values()}
-            alike = [made for made in self._batches.values() if made.digest == digest and not made.named]
+            alike = [made for made in self._batches if made.digest == digest and not made.named]
             return next((made for made in reversed(alike) if made.batch_id in sent), None)
         rows = await self.journal.unnamed_batches(digest)
         return next(

@@ -130,6 +130,10 @@ class OwnAccount:
             return Whose.OURS
         return self.whose_key(call.key)
 
+    def is_foreign_key(self, key: str) -> bool:
+        """Whether a key of that fingerprint is another account's, as seen with the key of now."""
+        return bool(key) and self.whose_key(key) is Whose.FOREIGN
+
     def is_ours(self, call: Call) -> bool:
         """Whether a command was sent for this account, as far as anything tells."""
         return self.whose(call) is Whose.OURS

@@ -7,6 +7,7 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING
 
+from hercle_nb.client_ids import spellings
 from hercle_nb.errors import HubTimeout
 
 if TYPE_CHECKING:
@@ -123,11 +124,12 @@ def matcher(
     where: Callable[[HubEvent], object] | None = None,
 ) -> Callable[[HubEvent], bool]:
     """A test that an event passes which fits everything given; ``subject`` is a pattern."""
+    names = () if client_id is None else spellings(client_id)
 
     def matches(event: HubEvent) -> bool:
         return (
             (subject is None or fnmatch.fnmatchcase(event.subject or "", subject))
-            and (client_id is None or event.client_id == client_id)
+            and (client_id is None or event.client_id in names)
             and (target is None or (event.target or "").lower() == target.lower())
             and (where is None or bool(where(event)))
         )

@@ -47,7 +47,8 @@ def test_run_twice(hub: hercle.Hub, server: HubProcess, capsys: pytest.CaptureFi
         told = re.fullmatch(
             r"These 4 rows ask for the same as the batch '([0-9a-f-]{36})' of "
             r"\d{4}-\d\d-\d\d \d\d:\d\d UTC, which was made without a batch_id; nothing was sent\. "
-            r"To see that one, or to go on where it was interrupted, write batch_id='\1'; for a list that "
+            r"To see that one, or to go on where it was interrupted, write batch_id='\1' with the "
+            r"rows in the order of then; for a list that "
             r'recurs, give it a name of its own such as batch_id="rent-2026-12"\. again=True makes each '
             r"invoice a second time\.",
             str(caught.value),
@@ -166,7 +167,7 @@ def test_rows_that_differ_are_named(hub: hercle.Hub, server: HubProcess) -> None
         f"open: see hub.invoice({known!r}); now it asks for 0.00007777 BTC, memo 'Order 1', expiry the hub's "
         "default\nNever sent: row 3 (order 'A-3'). existing=\"keep\" sends those alone and returns what "
         "there is for the rows above; another batch_id or client_id makes a second invoice for each order "
-        "that has one."
+        "that has one or may have one."
     )
     assert sent(server) == 3
 

@@ -48,9 +48,11 @@ def creating(new: New) -> Callable[..., Call]:
 class AtOnce(Calls):
     """A register that events reach as soon as the calls are sent."""
 
-    def answered_by(self, event: HubEvent, now: float = NOW.timestamp()) -> Call | None:
+    def answered_by(
+        self, event: HubEvent, now: float = NOW.timestamp(), ours: Callable[[Call], bool] = lambda _: True
+    ) -> Call | None:
         """The one call that an event answers."""
-        return super().answered_by(event, now)
+        return super().answered_by(event, now, ours)
 
 
 def open_calls(*calls: Call) -> AtOnce:

@@ -123,7 +123,11 @@ def test_missing_parts_are_refused(missing: Any, words: str) -> None:
     """A part that is missing or blank is refused by its place: two orders without a number are not one."""
     with pytest.raises(InvalidRequest) as caught:
         hercle.client_id("order", missing)
-    assert str(caught.value) == f"Part 2 of client_id() {words}"
+    older = id_of_0_1("order", missing)
+    assert str(caught.value) == (
+        f"Part 2 of client_id() {words} If version 0.1 made an invoice of these parts, "
+        f"hub.invoice({older!r}) shows it, and another id makes a second one."
+    )
 
 
 @pytest.mark.parametrize(

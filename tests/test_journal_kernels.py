@@ -94,7 +94,7 @@ def test_other_commands(server: HubProcess, journal: str) -> None:
         assert second.resolve("by-hand").outcome == "not found"
         with pytest.raises(hercle.InvalidRequest, match="may or may not have been carried out"):
             second.command("CreateLightningInvoice", amount, None, 24, client_id="by-hand")
-        with pytest.raises(hercle.InvalidRequest, match=r"a second time if the first was carried out\.$"):
+        with pytest.raises(hercle.InvalidRequest, match=r"makes a second invoice if the first was made\.$"):
             second.create_invoice(amount, None, 24, client_id="by-hand")
         assert second.resolve("by-hand", dismiss=True).outcome == "dismissed"
     with connect(server, journal) as third:

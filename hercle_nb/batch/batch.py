@@ -8,17 +8,32 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from hercle_nb.batch.again import Made, difference, differing, digest, kept, way_on
+from hercle_nb.batch.again import (
+    Made,
+    difference,
+    differing,
+    digest,
+    kept,
+    moved,
+    out_of_order,
+    way_on,
+)
 from hercle_nb.batch.frame import Outcome, batch_frame
 from hercle_nb.batch.rows import read_rows, refused, totals_text
 from hercle_nb.client_ids import part_text
-from hercle_nb.errors import HercleError, InvalidRequest
+from hercle_nb.errors import HercleError, HubTimeout, InvalidRequest
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hercle_nb._core import Core
     from hercle_nb.invoice_request import InvoiceRequest
+
+
+_REPEATED = (
+    "Where the order of a repeated client_id has an invoice, another client_id makes a second one: "
+    "hub.invoice(client_id) shows the first."
+)
 
 
 class Batch:
@@ -44,10 +59,12 @@ class Batch:
     def __init__(
         self, core: Core, rows: Any, batch_id: str | None, key: str | None, *, keeps: bool, again: bool
     ) -> None:
-        self._rows = read_rows(rows, str(uuid.uuid4()) if batch_id is None else batch_id, key)
+        name = str(uuid.uuid4()) if batch_id is None else batch_id
+        self._rows = read_rows(rows, name, key, repeated=_REPEATED)
         self._core = core
         self._keeps, self._again = keeps, again
         self._errors: dict[str, str] = {}  # by ClientId
+        self._sent_with = ""  # the fingerprint of the key
         self._kept: dict[str, str] = {}  # likewise: what there is to say of rows that differ and are kept
         self.finished = 0
         self.total = len(self._rows.requests)
@@ -85,19 +102,27 @@ class Batch:
         problems: dict[int, str] = {}
         differ: dict[int, str] = {}
         new: list[str] = []
+        was: dict[int, InvoiceRequest] = {}  # what was sent for rows that differ
+        asks: dict[int, InvoiceRequest] = {}  # what they ask now, and what new rows ask
         self._kept = {}
         for number, request in enumerate(requests):
             known = self._core.book.creation(request.client_id)
             if known is not None and known.request != request:
                 differ[number] = difference(request, known)
                 self._kept[request.client_id] = kept(request, known)
+                was |= {} if known.request is None else {number: known.request}
+                asks[number] = request
                 continue
             try:
                 creating.check(request)
             except InvalidRequest as error:
                 problems[number] = str(error)
             else:
-                new += [self._name(number)] if known is None else []
+                if known is None:
+                    new.append(self._name(number))
+                    asks[number] = request
+        if not self._rows.keyed and (places := moved(asks, was)):
+            raise InvalidRequest(out_of_order(places))
         differ = {} if self._keeps else differ
         if problems:
             raise refused(problems | differ, self.total, way_on(new) if differ else "")
@@ -106,10 +131,12 @@ class Batch:
         return await self._made_before()
 
     async def _made_before(self) -> str:
-        if self.made.named or self._again or not self.made.digest:
+        """Why rows without a batch_id would be sent a second time; empty if they would not."""
+        book = self._core.book
+        if self.made.named or self._again or all(book.creation(one.client_id) for one in self._rows.unnamed):
             return ""
         before = await self._core.memory.unnamed_batch(self.made.digest)
-        return "" if before is None else before.as_refusal(self.total)
+        return "" if before is None else before.as_refusal(self.total, keyed=self._rows.keyed)
 
     def _name(self, number: int) -> str:
         """A row as a person finds it."""
@@ -128,9 +155,10 @@ class Batch:
         """
         if before := await self.check():
             raise InvalidRequest(before)
+        await self._note(timeout)
         if not self.made.named:
             print(f"batch_id={self._rows.batch_id!r} (the same again resumes this batch)")
-        await self._core.memory.note_batch(self.made)
+        self._sent_with = self._core.memory.account.fingerprint
         self._core.batches.pop(self.batch_id, None)
         self._core.batches[self.batch_id] = self
         waiting = iter(zip(self._rows.requests, self._rows.keys, strict=True))
@@ -148,6 +176,26 @@ class Batch:
                     group.create_task(work())
         except asyncio.CancelledError:
             raise HercleError(self._how_far()) from None  # reaches the user as a note on the interrupt
+
+    async def _note(self, timeout: float) -> None:
+        """Keep that the batch is begun.
+
+        Raises:
+            HubTimeout: The journal did not take it in time; nothing was sent.
+        """
+        memory = self._core.memory
+        try:
+            async with asyncio.timeout(timeout):
+                await memory.note_batch(self.made)
+        except TimeoutError as error:
+            if isinstance(error, HercleError):
+                raise
+            why = memory.trouble or "the journal did not take it."
+            raise HubTimeout(
+                f"The batch was not begun in {timeout:g} s, and nothing was sent: {why}"
+            ) from None
+        except asyncio.CancelledError:
+            raise HercleError("Nothing was sent.") from None
 
     def frame(self) -> pd.DataFrame:
         """The rows with what is known of each now; see `batch.frame.batch_frame`."""
@@ -168,6 +216,8 @@ class Batch:
     async def _create(self, request: InvoiceRequest, row_key: str, timeout: float) -> None:
         self._errors.pop(request.client_id, None)
         try:
+            if self._core.memory.account.is_foreign_key(self._sent_with):
+                raise InvalidRequest("It was not sent: the API key is another account's now.")
             if request.client_id not in self._kept:
                 await self._core.creating.create(request, timeout, self.made.batch_id, row_key)
         except HercleError as error:  # a row that fails never stops the others

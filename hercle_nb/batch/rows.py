@@ -36,7 +36,8 @@ class Rows:
         requests: A request for each row, in the rows' order, each with its ClientId.
         keys: What tells each row from the others in the batch: its key, or its number.
         keyed: There is a column of keys.
-        unnamed: The requests of rows that brought no ClientId of their own.
+        unnamed: The requests of rows that brought no ClientId of their own; one that was made for an
+            `InvoiceRequest` is none.
         table: The rows' own index, order and columns; the columns that are read have their documented names
             and dtypes: ``amount_btc`` float64, ``amount_sat`` and ``expiry_hours`` Int64, ``memo`` and
             ``client_id`` str. What was not given is missing.
@@ -56,13 +57,14 @@ class Rows:
     beside: list[str]
 
 
-def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
+def read_rows(rows: Any, batch_id: str, key: str | None, *, repeated: str = "") -> Rows:
     """Check and normalise the rows of a batch; what comes in is never modified.
 
     Args:
         rows: A DataFrame, the path of a CSV file, or an iterable of dicts and `InvoiceRequest`s.
         batch_id: Any text; the same again gives the same ClientIds.
         key: The column whose values the ClientIds are made from, instead of the rows' numbers.
+        repeated: What else there is to say where a ClientId stands in two rows.
 
     Raises:
         InvalidRequest: These are no rows, or some of them cannot be sent; then all of these are named.
@@ -79,7 +81,9 @@ def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
         except InvalidRequest as error:
             problems.setdefault(number, []).append(str(error))
     if problems:
-        raise refused({number: " ".join(found) for number, found in problems.items()}, len(table))
+        told = {number: " ".join(found) for number, found in problems.items()}
+        twice = len(set(map(str, ids))) < len(ids)
+        raise refused(told, len(table), repeated if twice else "")
     names = list(table.columns)
     keyed = None if key is None else names[key_place(names, key)]
     others = [name for name in names if name not in COLUMNS]
@@ -89,7 +93,11 @@ def read_rows(rows: Any, batch_id: str, key: str | None) -> Rows:
         requests,
         keys,
         key is not None,
-        [one for one, own in zip(requests, columns["client_id"], strict=True) if own is None],
+        [
+            one
+            for number, (one, own) in enumerate(zip(requests, columns["client_id"], strict=True))
+            if own is None or (number in ready and not one._is_named)
+        ],
         _normalised(table, columns, requests),
         read_and_carried(*about),
         *like_fields(*about),

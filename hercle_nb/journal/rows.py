@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hercle_nb import _json, commands
 from hercle_nb.bolt11 import canonical
 from hercle_nb.calls import Call
+from hercle_nb.cross_check import with_clock
 from hercle_nb.errors import CommandRejected, InvalidRequest
 from hercle_nb.events import read_event
 from hercle_nb.invoice_request import InvoiceRequest
@@ -196,6 +197,8 @@ def invoice_of(row: Sequence[Any], clock_ahead: float | None = None) -> Invoice:
         fields[name] = fields[name] and datetime.fromisoformat(fields[name])
     fields["extra"] = _json.decode(fields["extra"]) if fields["extra"] else {}
     fields["warnings"] = tuple(_json.decode(fields["warnings"])) if fields["warnings"] else ()
+    if clock_ahead is not None:
+        fields["warnings"] = with_clock(fields["warnings"], clock_ahead)
     return Invoice(**fields)
 
 

@@ -163,7 +163,7 @@ class Creation:
     def tick(self) -> None:
         """See whether an answer has come late, and how the hub is."""
         if self._asked is not None and (self._phase == "unknown" or self._patient_until is not None):
-            call = self._hub._core.book.creations.get(self._asked.client_id)
+            call = self._hub._core.book.creation(self._asked.client_id)
             if call is not None and call.invoice is not None:
                 self._show(call.invoice)
                 return
@@ -240,7 +240,7 @@ class Creation:
             )
             self._step("unknown")
             return
-        call = None if asked is None else self._hub._core.book.creations.get(asked.client_id)
+        call = None if asked is None else self._hub._core.book.creation(asked.client_id)
         if call is not None and not call.settled and call.request == asked:
             self._step("unknown")  # the hub's list could not be had
             return
