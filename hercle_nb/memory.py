@@ -231,11 +231,10 @@ class Memory:
         if self.journal is None:
             return self._core.supervisor.state == "connected"
         await self.account.know_key(self.journal)
-        if call.key != self.account.fingerprint and call.intent is not None:  # noted with the key before
-            self.journal.withdraw(call)
-            call.intent = None
-        call.key = self.account.fingerprint
-        if call.intent is None and not call.repeatable:
+        other_key, call.key = call.key != self.account.fingerprint, self.account.fingerprint
+        if call.intent is not None and other_key:
+            await self.journal.note_key(call)
+        elif call.intent is None and not call.repeatable:
             await self._note(call)
         return self._core.supervisor.state == "connected" and not self.has_new_key
 

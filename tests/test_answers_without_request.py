@@ -40,12 +40,12 @@ def say(server: Any, data: Any, client_id: str | None = None) -> str:
 def unanswered(hub: hercle.Hub, server: HubProcess, client_id: str, spell: Any) -> hercle.OutcomeUnknown:
     """Create an invoice whose answer is what ``spell`` makes of the hub's invoice."""
     server.mode(noReply=True)
-    before = server.created()
+    before = {one["id"] for one in server.stats()["invoices"]}
     with ThreadPoolExecutor(1) as pool:
         making = pool.submit(hub.create_invoice, **COFFEE, client_id=client_id)
-        until(lambda: server.created() == before + 1)
-        invoices: Any = server.stats()["invoices"]
-        say(server, spell(invoices[-1]), client_id)
+        until(lambda: server.created() == len(before) + 1)
+        (invoice,) = (one for one in server.stats()["invoices"] if one["id"] not in before)
+        say(server, spell(invoice), client_id)
         error = making.exception()
     server.mode()
     assert isinstance(error, hercle.OutcomeUnknown)
@@ -83,10 +83,10 @@ def test_the_named_one_of_several(hub: hercle.Hub, server: HubProcess) -> None:
     """Where the answer named an id, that invoice is adopted though others fit as well."""
     first = unanswered(hub, server, "order-1", SPELLINGS["none"])
     second = unanswered(hub, server, "order-2", SPELLINGS["other names"])
-    ids = [one["id"] for one in server.stats()["invoices"]]
-    assert [ids[0] in str(first), ids[1] in str(second)] == [True, True]
     hub.refresh_invoices()
-    assert [hub.invoice(f"order-{number}").id for number in (1, 2)] == ids
+    found = [hub.invoice(f"order-{number}").id for number in (1, 2)]
+    assert set(found) == {one["id"] for one in server.stats()["invoices"]}
+    assert [found[0] in str(first), found[1] in str(second)] == [True, True]
     assert hub.invoice("order-1").warnings == ("matched by the id that the hub's answer named",)
 
 
@@ -185,3 +185,46 @@ def test_an_answer_of_three_hours_ago(scripted: ScriptedHub) -> None:
             say(scripted, {"httpStatusCode": 201, **fresh})
             assert making.result().id == "inv_0"
         assert list(hub.invoices["id"]) == ["inv_0"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"httpStatusCode": 201, "id": "inv_old"},
+        {"Id": "inv_old", "EncodedPaymentRequest": pay_to(timestamp=1_700_000_000), "HttpStatusCode": 201},
+        {"httpStatusCode": 504, "id": "inv_old"},
+    ],
+)
+def test_an_answer_that_names_nobody_and_shows_nothing(scripted: ScriptedHub, data: Any) -> None:
+    """Without ClientId and payment request a success may be about any invoice, so it ends no creation."""
+    old = pay_to(timestamp=int(time.time()) - 10_800, amount_msat=5_000, payment_hash=bytes(32))
+    scripted.invoices.append({"id": "inv_old", "status": "OPEN", "encodedPaymentRequest": old})
+    with hercle.connect(url=scripted.url, api_key=scripted.key, journal=False) as hub:
+        scripted.mode(noReply=True)
+        with ThreadPoolExecutor(1) as pool:
+            making = pool.submit(hub.create_invoice, **COFFEE, client_id="order-1", timeout=1.5)
+            until(lambda: scripted.created() == 2)
+            say(scripted, data)
+            until(lambda: len(hub.events) >= 3)
+            assert not making.done()
+            assert isinstance(making.exception(), hercle.OutcomeUnknown)
+        scripted.mode()
+        found = hub.resolve("order-1")
+        assert found.invoice is not None
+        assert (found.invoice.amount_msat, found.invoice.alarm) == (100_000_000, False)
+
+
+@pytest.mark.parametrize(
+    "subject", ["execution.withdrawal.error", "account.error", "execution.invoice.x.error"]
+)
+def test_a_refusal_of_something_else(scripted: ScriptedHub, subject: str) -> None:
+    """A refusal without ClientId of another operation is not a creation's."""
+    with hercle.connect(url=scripted.url, api_key=scripted.key, journal=False) as hub:
+        scripted.mode(replyDelayMs=400)
+        with ThreadPoolExecutor(1) as pool:
+            making = pool.submit(hub.create_invoice, **COFFEE, client_id="order-1")
+            until(lambda: scripted.created() == 1)
+            envelope = {"subject": subject, "data": {"message": "no"}}
+            message = json.dumps({"type": 1, "target": "executionEvents", "arguments": [envelope]})
+            scripted.post("raw", f"{message}␞")
+            assert making.result().warnings == ()

@@ -11,9 +11,11 @@ import hercle_nb as hercle
 from hercle_nb.batch.again import digest
 from hercle_nb.invoice_request import InvoiceRequest
 from tests.fast import fast_hub, until
-from tests.journals import PAIRS, connect, fail, rows, sent
+from tests.journals import PAIRS, connect, fail, held, rows, sent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from tests.servers import HubProcess
@@ -150,6 +152,57 @@ def test_the_digest_is_of_what_is_asked() -> None:
         len({digest([one]), digest([two]), digest([one, one]), digest([InvoiceRequest(amount_sat=2)])}) == 4
     )
     assert digest([]) == ""
+
+
+def test_requests_without_an_id(hub: hercle.Hub, server: HubProcess) -> None:
+    """An id made for a request is none of its own: made anew the list is refused, the same is known."""
+
+    def requests() -> list[InvoiceRequest]:
+        return [InvoiceRequest(amount_sat=5), InvoiceRequest(amount_sat=6)]
+
+    same = requests()
+    first = many(hub, same)
+    assert many(hub, same)["id"].tolist() == first["id"].tolist()
+    with pytest.raises(hercle.InvalidRequest, match="ask for the same"):
+        many(hub, requests())
+    assert sent(server) == 2
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_a_batch_that_grew(server: HubProcess, tmp_path: Path, *, journal: bool) -> None:
+    """A batch without a name that went on with more rows is known with all of them."""
+    place = str(tmp_path / "journal.db") if journal else False
+    with connect(server, place) as hub:
+        batch_id = many(hub, ORDERS[:2]).attrs["batch_id"]
+        many(hub, ORDERS, batch_id=batch_id)
+        for known in (ORDERS[:2], ORDERS):
+            with pytest.raises(hercle.InvalidRequest, match=batch_id):
+                many(hub, known)
+    assert sent(server) == 4
+
+
+@pytest.mark.parametrize("existing", ["refuse", "keep"])
+def test_a_list_in_another_order(hub: hercle.Hub, server: HubProcess, existing: Any) -> None:
+    """Ids made from places do not follow a list that was sorted: nothing of it is sent."""
+    many(hub, ORDERS[:2], batch_id="november")
+    for moved in (ORDERS[::-1], [*ORDERS[2:], *ORDERS[:2]], ORDERS[1::-1]):
+        with pytest.raises(hercle.InvalidRequest) as caught:
+            many(hub, moved, batch_id="november", existing=existing)
+        assert "in another order than they were sent in (row" in str(caught.value)
+        assert "existing=" not in str(caught.value)
+    assert (many(hub, ORDERS, batch_id="november")["status"] == "open").all()
+    many(hub, ORDERS[:2], batch_id="keyed", key="n")
+    assert (many(hub, ORDERS[::-1], batch_id="keyed", key="n")["status"] == "open").all()
+    assert sent(server) == 8
+
+
+def test_a_locked_journal(server: HubProcess, journal_file: str) -> None:
+    """While the journal takes nothing a batch is not begun, and says so within its time-out."""
+    with connect(server, journal_file) as hub:
+        with held(journal_file), pytest.raises(hercle.HercleError, match="nothing was sent"):
+            many(hub, ORDERS, batch_id="november", timeout=0.5)
+        assert (many(hub, ORDERS, batch_id="november")["status"] == "open").all()
+    assert sent(server) == 4
 
 
 # -- rows that differ ---------------------------------------------------------------------------------------

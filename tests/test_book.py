@@ -235,6 +235,19 @@ def test_a_payment_request_spelt_otherwise_is_the_same(book: Book, spell: Any) -
     assert book.find(text) == invoice
 
 
+def test_twins_made_elsewhere() -> None:
+    """Two payment requests made elsewhere with one payment hash both stay, each with an alarm."""
+    book = Book("")
+    twin = pay_to(amount_msat=5_000)
+    items = [entry(), entry(id="inv_2", encodedPaymentRequest=twin, amountOriginalValue=5)]
+    for _ in range(2):
+        book.merge(items)
+        found = {invoice.id: invoice for invoice in book.invoices()}
+        assert set(found) == {"inv_1", "inv_2"}
+        assert all("one payment hash" in invoice.warnings[-1] for invoice in found.values())
+        assert all(invoice.alarm for invoice in found.values())
+
+
 def test_a_claimed_invoice_is_not_put_elsewhere(book: Book) -> None:
     """While an answer is being made durable its invoice is nobody else's, however the list spells it."""
     call = book.creations["b"] = creation("b")
@@ -248,6 +261,14 @@ def test_a_clock_that_was_set_is_followed(book: Book) -> None:
     for ahead in (0.0, 7_200.0, 7_200.4):
         book.merge([entry(), entry(**TEA)], ahead)
         assert {invoice.clock_ahead for invoice in book.invoices()} == {7_200.0 if ahead else 0.0}
+
+
+def test_the_warning_about_clocks_follows_them(book: Book) -> None:
+    """More than a day apart is warned of whenever the list says so, and no longer once it is mended."""
+    for ahead, told in ((0.0, 0), (90_000.0, 1), (-90_000.0, 1), (0.0, 0)):
+        book.merge([entry(), entry(**TEA)], ahead)
+        for invoice in book.invoices():
+            assert sum(text.startswith("this computer's clock is") for text in invoice.warnings) == told
 
 
 def test_finding_a_creation_without_invoice(book: Book) -> None:

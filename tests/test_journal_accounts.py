@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 import hercle_nb as hercle
 from tests.fast import fast_hub, healed, until
-from tests.journals import COFFEE, PAIRS, TEA, connect, edit, fail, lose, row, rows, sent
+from tests.journals import COFFEE, PAIRS, TEA, connect, edit, fail, held, lose, row, rows, sent
+from tests.test_journal_kernels import copy_invoices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,3 +232,104 @@ def test_the_user_is_no_secret_of_the_hub(server: HubProcess, tmp_path: Path) ->
     (account,) = rows(place, "hercle_accounts")
     assert (account.user_id, account.hub_url) == ("user_1", server.url)
     assert server.key not in str(account)
+
+
+def test_a_list_under_way_while_the_account_changes(simulator_process: HubProcess, journal_file: str) -> None:
+    """A list that was asked for with one account's key mixes nothing with another's that comes meanwhile."""
+    server = simulator_process
+    server.reset()
+    keys = [server.key]
+    other = server.add_key("user_2")
+    with connect(server, False, api_key=other) as theirs:
+        theirs.create_invoice(**TEA)
+    with (
+        fast_hub(server.url, api_key=lambda: keys[-1], journal=journal_file) as hub,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        hub.create_invoice(**COFFEE, client_id="order-1")
+        server.mode(noReply=True)
+        looking = pool.submit(hub.refresh_invoices, timeout=20)
+        until(lambda: sent(server, "GetLightningInvoices") == 1)
+        server.mode()
+        keys.append(other)
+        server.lose()
+        healed(hub)
+        looking.result()
+        hub.refresh_invoices()
+        assert list(hub.invoices["memo"]) == ["Tea"]
+        until(lambda: len(rows(journal_file, "hercle_invoices")) == 2)
+    owners = {row.key: row.account for row in rows(journal_file, "hercle_accounts")}
+    assert len(set(owners.values())) == 2
+    by_memo = {row.memo: owners[row.key] for row in rows(journal_file, "hercle_invoices")}
+    assert by_memo["Tea"] != by_memo["Coffee"]
+
+
+def test_an_intent_is_of_the_key_that_sends_it(simulator_process: HubProcess, journal_file: str) -> None:
+    """What is noted with one key and sent with the next is noted anew before it is sent."""
+    server = simulator_process
+    server.reset()
+    keys = [server.key]
+    other = server.add_key("user_2")
+    with (
+        fast_hub(server.url, api_key=lambda: keys[-1], journal=journal_file) as hub,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with held(journal_file):
+            making = pool.submit(hub.create_invoice, **COFFEE, client_id="order-1", timeout=20)
+            time.sleep(0.2)
+            keys.append(other)
+            server.lose()
+            until(lambda: hub.stats["gaps"] == 1 and hub.state == "connected")
+        assert making.result().client_id == "order-1"
+        hub.refresh_invoices()
+        assert list(hub.invoices.index) == ["order-1"]
+    owners = {row.key: row.user_id for row in rows(journal_file, "hercle_accounts")}
+    assert owners[row(journal_file, "order-1").key] == "user_2"
+    assert len({one.account for one in rows(journal_file, "hercle_accounts")}) == len(owners)
+
+
+def test_a_question_of_the_account_before(simulator_process: HubProcess, journal_file: str) -> None:
+    """What was waited for while the account changed is not shown to the other one, nor dismissed by it."""
+    server = simulator_process
+    server.reset()
+    keys = [server.key]
+    other = server.add_key("user_2")
+    with (
+        fast_hub(server.url, api_key=lambda: keys[-1], journal=journal_file) as hub,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        server.mode(noReply=True)
+        making = pool.submit(hub.create_invoice, **COFFEE, client_id="order-1", timeout=3)
+        until(lambda: sent(server) == 1)
+        server.mode()
+        keys.append(other)
+        server.lose()
+        healed(hub)
+        assert isinstance(making.exception(), hercle.OutcomeUnknown)
+        assert hub.unresolved.empty
+        assert hub.invoices.empty
+        with pytest.raises(hercle.InvalidRequest, match="used for another account"):
+            hub.resolve("order-1", dismiss=True)
+        keys.append(server.key)
+        server.lose()
+        healed(hub, 2)
+        until(lambda: hub.resolve("order-1").outcome == "adopted")
+    assert sent(server) == 1
+
+
+def test_spoken_for_though_nobody_asked(simulator_process: HubProcess, journal_file: str) -> None:
+    """An invoice of a journal with thousands is spoken for before anybody has asked for invoices."""
+    server = simulator_process
+    server.reset()
+    with connect(server, journal_file) as first:
+        first.create_invoice(amount_sat=1, client_id="order-0")
+    copy_invoices(journal_file, 1_500)
+    with connect(server, journal_file) as first:
+        first.create_invoice(**COFFEE, client_id="order-1")
+    with connect(server, journal_file) as second:
+        fail(second, server, "order-2", journal_file)
+        second.command("GetLightningInvoices")
+        assert list(second.unresolved.index) == ["order-2"]
+        assert second.invoice("order-1").client_id == "order-1"
+    with connect(server, journal_file) as third:
+        assert third.create_invoice(**COFFEE, client_id="order-1").reused

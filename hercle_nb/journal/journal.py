@@ -246,6 +246,17 @@ class Journal:
 
         return await self._writer.write(note)
 
+    async def note_key(self, call: Call) -> None:
+        """Note that a command is sent with another key than its intent says: the key was changed meanwhile.
+
+        Raises:
+            JournalError: It cannot be written; nothing may be sent.
+        """
+        values = {"key": call.key}
+        await self._writer.write(
+            lambda connection, revision: self._set(connection, call, values, revision, NOTED)
+        )
+
     def withdraw(self, call: Call) -> None:
         """Note that nothing left this machine: the ClientId is free again."""
         self._update(call, {"state": NOT_SENT, "waits_until": 0.0}, keeps=True)
