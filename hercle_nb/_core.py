@@ -320,8 +320,12 @@ class Core:
             await self.memory.look_quietly()
         for call in asked:
             if call.waiting and not call.settled:
-                self.start(self._send(call))
+                self.start(self._send_again(call))
         self.lists.refresh_soon()
+
+    async def _send_again(self, call: Call) -> None:
+        with contextlib.suppress(HercleError):  # whoever waits hears of it
+            await self._send(call)
 
     async def wait(
         self, call: Call, future: asyncio.Future[Any], timeout: float, *, send: bool = False

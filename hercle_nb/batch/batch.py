@@ -153,9 +153,7 @@ class Batch:
         Raises:
             HercleError: It was cancelled; the text says how far it came.
         """
-        if before := await self.check():
-            raise InvalidRequest(before)
-        await self._note(timeout)
+        await self._begin(timeout)
         if not self.made.named:
             print(f"batch_id={self._rows.batch_id!r} (the same again resumes this batch)")
         self._sent_with = self._core.memory.account.fingerprint
@@ -177,15 +175,18 @@ class Batch:
         except asyncio.CancelledError:
             raise HercleError(self._how_far()) from None  # reaches the user as a note on the interrupt
 
-    async def _note(self, timeout: float) -> None:
-        """Keep that the batch is begun.
+    async def _begin(self, timeout: float) -> None:
+        """Look whether it can be sent, and keep that it is begun.
 
         Raises:
+            InvalidRequest: As `check`; or it would be sent a second time.
             HubTimeout: The journal did not take it in time; nothing was sent.
         """
         memory = self._core.memory
         try:
             async with asyncio.timeout(timeout):
+                if before := await self.check():
+                    raise InvalidRequest(before)
                 await memory.note_batch(self.made)
         except TimeoutError as error:
             if isinstance(error, HercleError):
