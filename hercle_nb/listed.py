@@ -6,6 +6,7 @@ Source of the fields: https://documentation.hercle.financial (GetLightningInvoic
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -139,10 +140,9 @@ def _contradictions(fields: dict[str, Any], decoded: PaymentRequest, currency: s
         yield f"the hub's list says payment hash {payment_hash!r}, the payment request {decoded.payment_hash}"
     preimage = _text(fields.get("paymentPreimage"))
     if preimage is not None and not proves(preimage, decoded.payment_hash):
-        yield (
-            "the hub's list shows a preimage that is not the 32 bytes which hash to the payment hash: it "
-            "proves no payment"
-        )
+        other = re.fullmatch("([0-9a-fA-F]{2})+", preimage) is not None and len(preimage) != 64
+        why = "is not 32 bytes" if other else "does not hash to the payment hash"
+        yield f"the hub's list shows a preimage that {why}: it proves no payment"
     yield from _other_amount(fields, decoded)
     memo = fields.get("memo")
     if isinstance(memo, str) and not _is_memo_of(memo, decoded):

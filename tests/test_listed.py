@@ -73,6 +73,7 @@ def test_what_is_no_entry(fields: Any) -> None:
         ({"paymentHash": "00" * 32}, "says payment hash '0000"),
         ({"paymentPreimage": "00" * 32}, "a preimage that does not hash to the payment hash"),
         ({"paymentPreimage": "no hex"}, "a preimage that does not hash to the payment hash"),
+        ({"paymentPreimage": "00" * 33}, "a preimage that is not 32 bytes: it proves no payment"),
         ({"memo": "Tea"}, "says memo 'Tea', the payment request has another one"),
         ({"memo": ""}, "says memo '', the payment request has another one"),
         (
