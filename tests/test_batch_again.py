@@ -197,7 +197,7 @@ def test_a_list_in_another_order(hub: hercle.Hub, server: HubProcess, existing: 
 
 
 def test_a_locked_journal(server: HubProcess, journal_file: str) -> None:
-    """While the journal takes nothing a batch is not begun, and says so within its time-out."""
+    """While the journal takes nothing a batch is not begun, and says so instead of waiting on."""
     with connect(server, journal_file) as hub:
         with held(journal_file), pytest.raises(hercle.HercleError, match="nothing was sent"):
             many(hub, ORDERS, batch_id="november", timeout=0.5)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hercle_nb.invoice_request import InvoiceRequest
 
 
+_BEGINNING = 5.0  # seconds, at least, for what precedes the first row
 _REPEATED = (
     "Where the order of a repeated client_id has an invoice, another client_id makes a second one: "
     "hub.invoice(client_id) shows the first."
@@ -64,8 +65,8 @@ class Batch:
         self._core = core
         self._keeps, self._again = keeps, again
         self._errors: dict[str, str] = {}  # by ClientId
-        self._sent_with = ""  # the fingerprint of the key
         self._kept: dict[str, str] = {}  # likewise: what there is to say of rows that differ and are kept
+        self._sent_with = ""  # the fingerprint of the key
         self.finished = 0
         self.total = len(self._rows.requests)
         self.made = Made(
@@ -183,8 +184,9 @@ class Batch:
             HubTimeout: The journal did not take it in time; nothing was sent.
         """
         memory = self._core.memory
+        patience = max(timeout, _BEGINNING)  # that of a row is none for thousands of them
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 if before := await self.check():
                     raise InvalidRequest(before)
                 await memory.note_batch(self.made)
@@ -193,7 +195,7 @@ class Batch:
                 raise
             why = memory.trouble or "the journal did not take it."
             raise HubTimeout(
-                f"The batch was not begun in {timeout:g} s, and nothing was sent: {why}"
+                f"The batch was not begun in {patience:g} s, and nothing was sent: {why}"
             ) from None
         except asyncio.CancelledError:
             raise HercleError("Nothing was sent.") from None
